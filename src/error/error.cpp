@@ -1,0 +1,82 @@
+#include "truffula/error/error.hpp"
+
+#include <boost/system/system_error.hpp>
+
+namespace truffula {
+namespace {
+
+constexpr std::string_view failed = "Request failed during generation: ";
+constexpr std::string_view shard_failed = "Request failed during generation: Server error: ";
+constexpr std::string_view no_shard =
+    "Request failed during generation: Could not connect to LoRAX server: ";
+
+class category final : public boost::system::error_category {
+public:
+    const char* name() const noexcept override { return "truffula"; }
+
+    std::string message(int value) const override {
+        switch (static_cast<errc>(value)) {
+            case errc::overloaded: return "overloaded";
+            case errc::validation: return "invalid request";
+            case errc::generation: return "generation failed";
+            case errc::rpc_failed: return "shard answered an error";
+            case errc::connection: return "no connection";
+            case errc::deadline_exceeded: return "deadline exceeded";
+            case errc::protocol: return "protocol broken";
+            case errc::incomplete_generation: return "incomplete generation";
+            case errc::timeout: return "timeout";
+            case errc::no_tokenizer: return "no tokenizer";
+            case errc::unhealthy: return "unhealthy";
+            case errc::empty_generation: return "empty generation";
+            case errc::shutting_down: return "shutting down";
+            case errc::cancelled: return "cancelled";
+            case errc::stopped: return "stopped";
+            case errc::invalid_config: return "invalid configuration";
+            case errc::io: return "input/output error";
+        }
+        return "unknown error";
+    }
+};
+
+}  // namespace
+
+const boost::system::error_category& truffula_category() noexcept {
+    static const category instance;
+    return instance;
+}
+
+error_description describe(boost::system::error_code code) noexcept {
+    if (code.category() != truffula_category()) return {424, "generation", failed};
+    switch (static_cast<errc>(code.value())) {
+        case errc::overloaded: return {429, "overloaded", ""};
+        case errc::validation: return {422, "validation", "Input validation error: "};
+        case errc::rpc_failed:
+        case errc::deadline_exceeded:
+        case errc::protocol: return {424, "generation", shard_failed};
+        case errc::connection: return {424, "generation", no_shard};
+        case errc::incomplete_generation: return {500, "incomplete_generation", ""};
+        case errc::timeout: return {408, "timeout", ""};
+        case errc::no_tokenizer: return {404, "no fast tokenizer", ""};
+        case errc::unhealthy: return {503, "healthcheck", ""};
+        case errc::empty_generation: return {500, "failed healthcheck", ""};
+        case errc::shutting_down:
+        case errc::stopped: return {503, "shutting_down", ""};
+        case errc::generation:
+        case errc::cancelled:
+        case errc::invalid_config:
+        case errc::io: return {424, "generation", failed};
+    }
+    return {424, "generation", failed};
+}
+
+std::string client_message(const error& e) {
+    std::string text{describe(e.code).prefix};
+    text += e.detail;
+    return text;
+}
+
+void throw_exception_from_error(const error& e, const boost::source_location& loc) {
+    boost::throw_exception(boost::system::system_error{e.code, e.detail}, loc);
+}
+
+}  // namespace truffula
