@@ -17,7 +17,7 @@
 
 namespace truffula::shard {
 
-/// One request of a Prefill. Referenced data must live until the call has returned.
+/// One request of a Prefill. Referenced data must live until `start_prefill` has returned.
 struct prefill_request {
     std::uint64_t id = 0;
     const inference::request* what = nullptr;
@@ -50,6 +50,18 @@ struct warmup_limits {
     std::uint32_t max_total_tokens = 0;
 };
 
+/// A call whose request has left: written to the sockets, as far as they took it, when the function
+/// that gave it returned. So the caller can work while the shards compute.
+template <class T>
+class pending_call {
+public:
+    /// Dropped before its answer came: the call is given up (as by cancellation).
+    virtual ~pending_call() = default;
+
+    /// Waits for the answer; once.
+    virtual boost::asio::awaitable<result<T>> get() = 0;
+};
+
 /// All shards of one model, driven as one. Calls that compute must not overlap.
 ///
 /// Every call fails with `errc::rpc_failed` (the shard's words), `errc::connection`,
@@ -67,14 +79,19 @@ public:
 
     virtual std::size_t size() const = 0;
 
-    /// Runs a new batch's prompts (contract 12.3 A and C, without chunking).
-    virtual awaitable_result<step_answer> prefill(const prefill_batch& batch) = 0;
+    template <class T>
+    using started = std::unique_ptr<pending_call<T>>;
 
-    /// One step for `batches`, which are one batch, the first's id, afterwards.
-    virtual awaitable_result<step_answer> decode(std::span<const cached_batch* const> batches) = 0;
+    /// Runs a new batch's prompts (contract 12.3 A and C, without chunking). `batch` may go once
+    /// the function has returned.
+    virtual started<step_answer> start_prefill(const prefill_batch& batch) = 0;
+
+    /// One step for `batches`, which are one batch, the first's id, afterwards. Nothing but this
+    /// stands between a shard's answer and its next step: keep it short.
+    virtual started<step_answer> start_decode(std::span<const cached_batch* const> batches) = 0;
 
     /// Keeps `request_ids` of a batch.
-    virtual awaitable_result<cached_batch> filter(
+    virtual started<cached_batch> start_filter(
         std::uint64_t batch_id, std::span<const std::uint64_t> request_ids) = 0;
 
     /// Forgets a batch, or all.
