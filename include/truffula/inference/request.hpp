@@ -39,6 +39,7 @@ struct request {
     stopping_parameters stopping;
     bool prefill_logprobs = false;  ///< `decoder_input_details`.
     bool every_step = true;         ///< Else only the first and the last step are delivered.
+    bool is_streamed = true;  ///< Its client sees tokens as they come: it cannot be started over.
 };
 
 }  // namespace truffula::inference
