@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdlib>
-#include <iostream>
 #include <map>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -144,6 +144,16 @@ void add_cost_options(CLI::App& app, raw_options& raw) {
     app.add_option("--fault", raw.faults, fault_help)->group("Faults");
 }
 
+// CLI11 would wrap them round.
+void refuse_negative(CLI::App& app) {
+    const auto check = [](const std::string& text) {
+        return text.starts_with('-') ? "'" + text + "' is negative" : std::string{};
+    };
+    for (auto* option : app.get_options()) {
+        if (option->get_type_name() == "UINT") option->check(check, "");
+    }
+}
+
 void take_adapters(const raw_options& raw, adapter_options& out) {
     for (const auto& text : raw.memory) {
         if (text.find('=') == std::string::npos) {
@@ -207,20 +217,22 @@ std::string tcp_address(const std::string& tcp, std::uint32_t rank) {
     return tcp.substr(0, colon) + ":" + std::to_string(port + rank);
 }
 
-std::optional<int> parse_command_line(int argc, const char* const* argv, options& out) {
+std::optional<int> parse_command_line(
+    int argc, const char* const* argv, options& out, std::ostream& print) {
     CLI::App app{description, "truffula-shard-sim"};
     raw_options raw;
     add_process_options(app, out, raw);
     add_model_options(app, out.model, raw);
     add_adapter_options(app, raw);
     add_cost_options(app, raw);
+    refuse_negative(app);
     try {
         app.parse(argc, argv);
         take(raw, out);
     } catch (const CLI::CallForHelp& help) {
-        return app.exit(help);
+        return app.exit(help, print, print);
     } catch (const CLI::ParseError& e) {
-        app.exit(e);
+        app.exit(e, print, print);
         return 2;
     }
     return std::nullopt;

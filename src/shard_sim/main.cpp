@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <pthread.h>
 #include <string>
@@ -64,7 +65,7 @@ std::unique_ptr<grpc::Server> listen(const options& settings, service& calls) {
 
 int main(int argc, char** argv) {
     options settings;
-    if (const auto status = parse_command_line(argc, argv, settings)) return *status;
+    if (const auto status = parse_command_line(argc, argv, settings, std::cout)) return *status;
     spdlog::set_default_logger(
         spdlog::stderr_color_mt("sim-" + std::to_string(settings.model.rank)));
     const auto signals = take_signals();
