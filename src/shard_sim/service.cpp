@@ -82,7 +82,8 @@ std::uint64_t service::violations() {
 template <class Request, class Response>
 void service::add(method m, body<Request, Response> work) {
     using handler = grpc::internal::RpcMethodHandler<service, Request, grpc::ByteBuffer>;
-    const auto path = "/generate.v1.LoraxService/" + std::string{name_of(m)};
+    // The server takes the method, which takes the handler, but only points to the path.
+    const auto& path = paths_.emplace_back("/generate.v1.LoraxService/" + std::string{name_of(m)});
     auto call = [m, work = std::move(work)](
                     service* self,
                     grpc::ServerContext* context,
@@ -90,7 +91,6 @@ void service::add(method m, body<Request, Response> work) {
                     grpc::ByteBuffer* answer) {
         return self->serve<Request, Response>(m, work, *context, *request, *answer);
     };
-    // The server takes the method, which takes the handler, and copies the path.
     AddMethod(new grpc::internal::RpcServiceMethod(
         path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC, new handler(std::move(call), this)));
 }

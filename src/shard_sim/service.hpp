@@ -9,6 +9,7 @@
 #include <grpcpp/impl/codegen/service_type.h>
 
 #include <cstdint>
+#include <deque>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -61,6 +62,7 @@ private:
     void record(method m, const google::protobuf::Message& request);
 
     options options_;
+    std::deque<std::string> paths_;  ///< Of the methods; they stay where they are.
     std::function<void(const std::string&)> crash_;
     std::mutex mutex_;  ///< Guards all below.
     shard shard_;
