@@ -28,6 +28,10 @@ bool adapter_rules::is_fixed(std::uint32_t index) const {
     return index == 0 || std::any_of(preloaded_.begin(), preloaded_.end(), same);
 }
 
+void adapter_rules::new_session() {
+    for (auto& [index, r] : resident_) r.memory = 0.0;
+}
+
 void adapter_rules::download(const wire::DownloadAdapterRequest& request, violation_log& log) {
     if (is_fixed(request.adapter_parameters())) {
         log.add(
@@ -56,6 +60,7 @@ void adapter_rules::load(
     if (there != resident_.end()) {
         if (there->second.key == key) {
             ++loads_of_loaded_;
+            there->second.memory = memory;
         } else {
             log.add(violation::load_over_other, at(label, index) + " over " + there->second.label);
         }

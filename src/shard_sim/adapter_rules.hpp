@@ -17,6 +17,10 @@ public:
     /// \param checks_downloads whether downloads come to this shard (to the first of a group)
     adapter_rules(const adapter_options& options, bool checks_downloads);
 
+    /// A router starts, or starts anew: it does not know what an earlier one left here, so that
+    /// no longer counts as memory it took. What is at an index is there all the same.
+    void new_session();
+
     void download(const wire::DownloadAdapterRequest& request, violation_log& log);
     void downloaded(const wire::DownloadAdapterRequest& request);
 

@@ -41,6 +41,11 @@ call_rules::call_id protocol_checker::begin(method m, std::optional<std::uint32_
     return calls_.begin(m, adapter_index, log_);
 }
 
+void protocol_checker::warmup(const wire::WarmupRequest& request) {
+    budgets_.warmup(request, log_);
+    adapters_.new_session();
+}
+
 void protocol_checker::check_head(const wire::Batch& batch) {
     if (!budgets_.warmed_up()) log_.add(violation::compute_before_warmup, batch_name(batch.id()));
     if (batch.requests().empty()) log_.add(violation::empty_batch, batch_name(batch.id()));

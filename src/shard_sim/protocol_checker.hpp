@@ -31,7 +31,7 @@ public:
     void end(call_rules::call_id id) { calls_.end(id); }
     void give_up(call_rules::call_id id) { calls_.give_up(id); }
 
-    void warmup(const wire::WarmupRequest& request) { budgets_.warmup(request, log_); }
+    void warmup(const wire::WarmupRequest& request);
     void prefill(const wire::PrefillRequest& request);
     void decode(const wire::DecodeRequest& request);
     void filter(const wire::FilterBatchRequest& request);

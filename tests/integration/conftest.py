@@ -14,10 +14,10 @@ def sims(tmp_path):
     """
     groups = []
 
-    def start(world: int = 1, options=(), options_of=None) -> SimGroup:
+    def start(world: int = 1, options=(), options_of=None, record=True) -> SimGroup:
         folder = tmp_path / f"group-{len(groups)}"
         folder.mkdir()
-        groups.append(SimGroup(folder, world, options, options_of))
+        groups.append(SimGroup(folder, world, options, options_of, record))
         return groups[-1]
 
     yield start

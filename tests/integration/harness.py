@@ -30,7 +30,9 @@ def accepts(path: str) -> bool:
 class SimShard:
     """One simulated shard. `socket_path` is where it listens, `target` the same for grpcio."""
 
-    def __init__(self, folder: Path, base: str, rank: int = 0, world: int = 1, options=()):
+    def __init__(
+        self, folder: Path, base: str, rank: int = 0, world: int = 1, options=(), record=True
+    ):
         self.rank = rank
         self.base = base
         self.socket_path = f"{self.base}-{rank}"
@@ -39,7 +41,8 @@ class SimShard:
         self.record_path = _fresh(folder, f"record-{rank}", "jsonl")
         command = [binary("truffula-shard-sim"), "--uds-path", self.base]
         command += ["--rank", str(rank), "--world", str(world)]
-        command += ["--report", str(self.report_path), "--record", str(self.record_path)]
+        command += ["--report", str(self.report_path)]
+        command += ["--record", str(self.record_path)] if record else []
         command += [str(o) for o in options]
         self.process = Process(command, _fresh(folder, f"shard-{rank}", "log"))
         self.process.wait_ready(lambda: accepts(self.socket_path), f"shard {rank}")
@@ -70,9 +73,13 @@ class SimShard:
 
 
 class SimGroup:
-    """The shards of one model; options for all, `options_of[rank]` for one."""
+    """The shards of one model; options for all, `options_of[rank]` for one.
 
-    def __init__(self, folder: Path, world: int = 1, options=(), options_of=None):
+    `record` keeps all requests for `SimShard.requests`: not for tests with thousands of them.
+    """
+
+    def __init__(self, folder: Path, world: int = 1, options=(), options_of=None, record=True):
+        self.record = record
         self.folder = folder
         self.world = world
         self.options = list(options)
@@ -86,7 +93,7 @@ class SimGroup:
     def _start(self, rank: int) -> SimShard:
         options = self.options + list(self.options_of.get(rank, []))
         base = f"{self.sockets.name}/shard"
-        return SimShard(self.folder, base, rank, self.world, options)
+        return SimShard(self.folder, base, rank, self.world, options, self.record)
 
     def restart(self, rank: int):
         """Starts a rank whose process has ended, without the options of that rank."""

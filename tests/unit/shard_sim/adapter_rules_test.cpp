@@ -160,6 +160,26 @@ TEST_CASE("adapter rules: memory can be full, not fuller", "[shard_sim]") {
     }
 }
 
+TEST_CASE("adapter rules: a new router does not answer for what it finds", "[shard_sim]") {
+    auto o = plain();
+    o.adapters.memory = 0.5;
+    driver d{o};
+    d.ready("a", 1);
+    d.ready("b", 2);
+    d.warmup(4'096);
+    d.ready("a", 1);
+    d.ready("c", 3);
+    CHECK(d.total() == 0);
+    SECTION("but for memory it took itself") {
+        d.ready("d", 4);
+        CHECK(d.only(violation::adapter_memory));
+    }
+    SECTION("and for an index it did not clear") {
+        d.load("a", 2);
+        CHECK(d.only(violation::load_over_other));
+    }
+}
+
 TEST_CASE("adapter rules: calls for one index do not overlap", "[shard_sim]") {
     driver d{plain()};
     auto& checker = d.under_test().checker();

@@ -154,6 +154,12 @@ TEST_CASE("block rules: what comes from the cache is what would be computed", "[
         d.prefill(batch_of(2, {all}));
         CHECK(d.only(violation::cached_content_differs));
     }
+    SECTION("a block that its first owner still writes") {
+        auto all = on_blocks(request(2, 50, 9), {1, 2, 3, 5});
+        all.set_cache_len(48);
+        d.prefill(batch_of(2, {all}));
+        CHECK(d.count(violation::block_shared) == 1);
+    }
     SECTION("not in whole blocks") {
         second.set_cache_len(31);
         d.prefill(batch_of(2, {second}));

@@ -182,6 +182,7 @@ TEST_CASE("shard: the report counts", "[shard_sim]") {
     CHECK(report["violations_total"] == 1);
     CHECK(report["violations"]["unknown_batch"] == 1);
     CHECK(report["violations"].size() == violation_names.size());
+    REQUIRE(report["violation_examples"].size() == 1);
     CHECK(report["violation_examples"][0] == "unknown_batch: Decode of batch 7");
     CHECK(report["downloads"] == 1);
     CHECK(report["loads"] == 1);
