@@ -142,9 +142,10 @@ outcome service::run(
     std::optional<fault>& wrong) {
     const std::lock_guard lock{mutex_};
     wrong = faults_.next(m);
-    if (wrong)
-        spdlog::info(
-            "fault: {} {}", name_of(m), fault_names[static_cast<std::size_t>(wrong->kind)]);
+    if (wrong) {
+        const auto kind = fault_names[static_cast<std::size_t>(wrong->kind)];
+        spdlog::info("fault: {} {}", name_of(m), kind);
+    }
     if (wrong && wrong->kind == fault_kind::crash) crash_(shard_.report());
     const bool fails =
         wrong && (wrong->kind == fault_kind::fail || wrong->kind == fault_kind::hang);

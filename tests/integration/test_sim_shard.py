@@ -146,6 +146,14 @@ def test_a_call_that_hangs_holds_up_all_others(sims, connect):
     assert failure(client.call, "Info", pb.InfoRequest(), 0.2).code() == DEADLINE
 
 
+def test_a_call_that_was_given_up_is_not_held_against_the_next(sims, connect):
+    client = connect(sims(options=["--overlap", "--fault", "Prefill:1:hang"]).shards[0])
+    fresh = batch(1, [request(1, "a b c", 9, Blocks())])
+    hung = pb.PrefillRequest(batch=fresh)
+    assert failure(client.call, "Prefill", hung, 0.2).code() == DEADLINE
+    client.prefill(fresh)
+
+
 @pytest.mark.parametrize(
     "method", ["Info", "Warmup", "Prefill", "Decode", "FilterBatch", "ClearCache", "Health"]
 )
