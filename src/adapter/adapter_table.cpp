@@ -1,0 +1,298 @@
+#include "truffula/adapter/adapter_table.hpp"
+
+#include "adapter/table_impl.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace truffula::adapter {
+namespace {
+
+void append(std::string& to, const void* data, std::size_t size) {
+    to.append(static_cast<const char*>(data), size);
+}
+
+void append_text(std::string& to, const std::string& text) {
+    const auto size = text.size();
+    append(to, &size, sizeof size);
+    to += text;
+}
+
+/// Equal for equal adapters: every field with its length, so that no two run together.
+std::string text_of(const parameters& p) {
+    std::string text;
+    for (const auto& id : p.ids) append_text(text, id);
+    text += '|';
+    for (const auto weight : p.weights) append(text, &weight, sizeof weight);
+    text += '|';
+    text += static_cast<char>(p.strategy);
+    append(text, &p.density, sizeof p.density);
+    text += static_cast<char>(p.signs);
+    return text;
+}
+
+std::string identity_of(const adapter_ref& ref) {
+    auto text = text_of(ref.what);
+    text += static_cast<char>(ref.from);
+    if (ref.from == source::pbase) append_text(text, ref.api_token);
+    return text;
+}
+
+bool is_resident(adapter_state s) {
+    return s == adapter_state::loading || s == adapter_state::ready ||
+           s == adapter_state::draining || s == adapter_state::offloading;
+}
+
+}  // namespace
+
+bool changes::empty() const noexcept {
+    return became_ready.empty() && no_longer_ready.empty() && granted.empty() && refused.empty() &&
+           failed.empty() && forgotten.empty();
+}
+
+adapter_table::impl::impl(
+    table_settings s, std::span<const preloaded_adapter> preloaded, bool were_up)
+    : settings(s), shards_were_up(were_up) {
+    records.emplace_back();
+    records[base_key].is_used = records[base_key].is_permanent = true;
+    records[base_key].state = adapter_state::ready;
+    reset_preloaded(preloaded);
+}
+
+/// Preloaded adapters are ready for ever; all others get indices above theirs.
+void adapter_table::impl::reset_preloaded(std::span<const preloaded_adapter> preloaded) {
+    preloaded_by_ids.clear();
+    for (const auto& p : preloaded) next_index = std::max(next_index, p.index + 1);
+    for (const auto& p : preloaded) {
+        const auto key = static_cast<adapter_key>(records.size());
+        auto& r = records.emplace_back();
+        r.ref.what = p.what;
+        r.index = p.index;
+        r.state = adapter_state::ready;
+        r.is_used = r.is_permanent = true;
+        preloaded_by_ids[text_of(p.what)] = key;
+    }
+}
+
+bool adapter_table::impl::needs_token(const record& r) const {
+    return r.ref.from == source::hub || r.ref.from == source::pbase;
+}
+
+adapter_key adapter_table::impl::find_or_add(const adapter_ref& ref, time_point now) {
+    const auto preloaded = preloaded_by_ids.find(text_of(ref.what));
+    if (preloaded != preloaded_by_ids.end()) return preloaded->second;
+    auto identity = identity_of(ref);
+    const auto known = by_identity.find(identity);
+    if (known != by_identity.end()) return known->second;
+    adapter_key key = 0;
+    if (free_keys.empty()) {
+        key = static_cast<adapter_key>(records.size());
+        records.emplace_back();
+    } else {
+        key = free_keys.back();
+        free_keys.pop_back();
+    }
+    auto& r = records[key];
+    r = record{};
+    r.ref = ref;
+    r.ref.api_token.clear();
+    r.identity = identity;
+    r.is_used = true;
+    r.is_clean = !shards_were_up;
+    r.last_used = now;
+    r.index = free_indices.empty() ? next_index++ : *free_indices.begin();
+    free_indices.erase(r.index);
+    by_identity.emplace(std::move(identity), key);
+    forgettable.insert({now, key});
+    return key;
+}
+
+std::optional<error> adapter_table::impl::refused(
+    record& r, const std::string& token, time_point now) {
+    if (r.state == adapter_state::failed) {
+        if (now < r.failure.until) return r.failure.why;
+        r.state = r.is_downloaded ? adapter_state::downloaded : adapter_state::unknown;
+    }
+    const auto note = r.refused.find(token);
+    if (note != r.refused.end() && now < note->second.until) return note->second.why;
+    return std::nullopt;
+}
+
+credential adapter_table::impl::open_claim(
+    adapter_key key, const std::string& token, const std::string& tenant, time_point since) {
+    const auto who = next_credential++;
+    claims[who] = {key, token, tenant, 0, since, false, false};
+    records[key].claims[token] = who;
+    ++claims_of_tenant[tenant];
+    want_download.insert({since, who});
+    return who;
+}
+
+void adapter_table::impl::close_claim(credential who) {
+    const auto found = claims.find(who);
+    if (found == claims.end()) return;
+    const auto& c = found->second;
+    want_download.erase({c.since, who});
+    records[c.key].claims.erase(c.token);
+    const auto tenant = claims_of_tenant.find(c.tenant);
+    if (--tenant->second == 0) claims_of_tenant.erase(tenant);
+    claims.erase(found);
+}
+
+/// Brings the ordered sets in line with a record that changed.
+void adapter_table::impl::refresh(adapter_key key) {
+    auto& r = records[key];
+    if (r.is_permanent) return;
+    want_load.erase({r.oldest, key});
+    if (r.state == adapter_state::downloaded && r.waiting > 0 &&
+        (!needs_token(r) || !r.proofs.empty())) {
+        want_load.insert({r.oldest, key});
+    }
+    if (r.state == adapter_state::unknown && r.waiting > 0 && r.claims.empty()) {
+        const auto who = open_claim(key, r.proven_token, r.ref.tenant, r.oldest);
+        claims[who].is_internal = true;
+    }
+    const bool is_idle = r.waiting == 0 && r.running == 0 && r.claims.empty();
+    if (is_idle && !is_resident(r.state) && r.state != adapter_state::downloading) {
+        forgettable.insert({r.last_used, key});
+    } else {
+        forgettable.erase({r.last_used, key});
+    }
+}
+
+void adapter_table::impl::forget_least_used(changes& out) {
+    while (forgettable.size() > settings.max_known_adapters) {
+        const auto key = static_cast<adapter_key>(forgettable.begin()->second);
+        forgettable.erase(forgettable.begin());
+        auto& r = records[key];
+        by_identity.erase(r.identity);
+        free_indices.insert(r.index);
+        free_keys.push_back(key);
+        out.forgotten.emplace_back(key, r.index);
+        r = record{};
+    }
+}
+
+adapter_table::adapter_table(
+    table_settings settings, std::span<const preloaded_adapter> preloaded, bool shards_were_up)
+    : impl_(std::make_unique<impl>(settings, preloaded, shards_were_up)) {}
+adapter_table::~adapter_table() = default;
+adapter_table::adapter_table(adapter_table&&) noexcept = default;
+adapter_table& adapter_table::operator=(adapter_table&&) noexcept = default;
+
+result<adapter_table::joined> adapter_table::join(const adapter_ref& ref, time_point now) {
+    if (ref.is_base()) return joined{};
+    auto& t = *impl_;
+    const auto key = t.find_or_add(ref, now);
+    auto& r = t.records[key];
+    if (r.is_permanent) return joined{key, 0};
+    const auto token = t.needs_token(r) ? ref.api_token : std::string{};
+    if (auto why = t.refused(r, token, now)) return std::move(*why);
+    t.forgettable.erase({r.last_used, key});
+    r.last_used = now;
+    const bool is_known =
+        r.state != adapter_state::unknown && r.state != adapter_state::downloading;
+    const auto proof = r.proofs.find(token);
+    const bool is_proven = !t.needs_token(r) || (proof != r.proofs.end() && now < proof->second);
+    if (is_proven && is_known) return joined{key, 0};
+    const auto open = r.claims.find(token);
+    credential who = open == r.claims.end() ? 0 : open->second;
+    if (who == 0) {
+        const auto count = t.claims_of_tenant.find(ref.tenant);
+        if (count != t.claims_of_tenant.end() &&
+            count->second >= t.settings.max_downloads_per_tenant) {
+            t.refresh(key);
+            return error{
+                errc::overloaded,
+                "too many adapters of this tenant wait for their download (limit " +
+                    std::to_string(t.settings.max_downloads_per_tenant) + "); try again later"};
+        }
+        who = t.open_claim(key, token, ref.tenant, now);
+    }
+    if (is_proven) t.claims[who].is_internal = true;
+    return joined{key, is_proven ? 0 : who};
+}
+
+void adapter_table::set_waiting(adapter_key key, std::size_t count, time_point oldest) {
+    auto& t = *impl_;
+    auto& r = t.records[key];
+    if (r.waiting == count && (count == 0 || r.oldest == oldest)) {
+        t.refresh(key);
+        return;
+    }
+    t.want_load.erase({r.oldest, key});
+    r.waiting = count;
+    r.oldest = oldest;
+    if (count == 0) {
+        // Nobody waits for what was not sent yet.
+        const auto open = r.claims;
+        for (const auto& [token, who] : open) {
+            if (!t.claims.at(who).is_sent) t.close_claim(who);
+        }
+    }
+    t.refresh(key);
+}
+
+void adapter_table::set_pending(adapter_key key, credential who, std::size_t count) {
+    auto& t = *impl_;
+    const auto found = t.claims.find(who);
+    if (found == t.claims.end()) return;
+    found->second.pending = count;
+    if (count == 0 && !found->second.is_sent && !found->second.is_internal) t.close_claim(who);
+    t.refresh(key);
+}
+
+void adapter_table::set_running(adapter_key key, std::size_t count, time_point now) {
+    auto& t = *impl_;
+    auto& r = t.records[key];
+    t.forgettable.erase({r.last_used, key});
+    r.running = count;
+    r.last_used = now;
+    t.refresh(key);
+}
+
+void adapter_table::served(adapter_key key) {
+    impl_->records[key].was_served = true;
+}
+
+std::vector<call> adapter_table::due(time_point now, std::size_t limit, changes& out) {
+    std::vector<call> calls;
+    impl_->due_loads(now, limit, calls, out);
+    impl_->due_downloads(now, limit, calls);
+    impl_->forget_least_used(out);
+    return calls;
+}
+
+std::optional<time_point> adapter_table::next_deadline(time_point now) const {
+    if (impl_->next_check && *impl_->next_check > now) return impl_->next_check;
+    return std::nullopt;
+}
+
+bool adapter_table::is_ready(adapter_key key) const {
+    return key < impl_->records.size() && impl_->records[key].state == adapter_state::ready;
+}
+adapter_state adapter_table::state(adapter_key key) const {
+    return impl_->records[key].state;
+}
+std::uint32_t adapter_table::index(adapter_key key) const {
+    return impl_->records[key].index;
+}
+time_point adapter_table::ready_since(adapter_key key) const {
+    return impl_->records[key].ready_since;
+}
+memory_share adapter_table::free_memory() const {
+    return impl_->free_memory;
+}
+std::size_t adapter_table::active() const {
+    return impl_->resident.size();
+}
+
+std::vector<std::size_t> adapter_table::count_by_state() const {
+    std::vector<std::size_t> counts(static_cast<std::size_t>(adapter_state::failed) + 1);
+    for (const auto& r : impl_->records) {
+        if (r.is_used && !r.is_permanent) ++counts[static_cast<std::size_t>(r.state)];
+    }
+    return counts;
+}
+
+}  // namespace truffula::adapter

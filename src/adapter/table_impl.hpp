@@ -1,0 +1,128 @@
+#pragma once
+
+#include "truffula/adapter/adapter_table.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace truffula::adapter {
+
+/// A download that is wanted: of the weights, or only to prove an api token's right to them.
+struct claim {
+    adapter_key key = base_key;
+    std::string token;
+    std::string tenant;
+    std::size_t pending = 0;  ///< Entries that wait for the proof.
+    time_point since;
+    bool is_sent = false;
+    bool is_internal = false;  ///< For entries that are granted already.
+};
+
+/// Why a token, or an adapter, is refused for a while.
+struct refusal_note {
+    error why;
+    time_point until;
+    std::chrono::milliseconds backoff{0};
+};
+
+/// One adapter the table knows.
+struct record {
+    adapter_ref ref;
+    std::string identity;
+    std::uint32_t index = 0;
+    adapter_state state = adapter_state::unknown;
+    bool is_used = false;       ///< The key is taken.
+    bool is_permanent = false;  ///< Base or preloaded: always ready.
+    bool is_downloaded = false;
+    bool is_clean = true;      ///< Nothing of an earlier router is at its index.
+    bool was_served = false;   ///< Since it became ready.
+    bool is_cleaning = false;  ///< The offload under way is of an earlier router's weights.
+
+    std::size_t waiting = 0;
+    std::size_t running = 0;
+    time_point oldest;
+    time_point last_used;
+    time_point ready_since;
+    memory_share share = 0;
+
+    std::string proven_token;                     ///< The one that `LoadAdapter` carries.
+    std::map<std::string, time_point> proofs;     ///< Token → authorised until.
+    std::map<std::string, credential> claims;     ///< Token → open claim.
+    std::map<std::string, refusal_note> refused;  ///< Token → negative cache.
+    refusal_note failure;                         ///< Of the adapter itself.
+};
+
+struct adapter_table::impl {
+    struct open_call {
+        call_kind kind;
+        adapter_key key;
+        credential who;  // of a download
+    };
+    using by_age = std::set<std::pair<time_point, std::uint64_t>>;
+
+    impl(table_settings s, std::span<const preloaded_adapter> preloaded, bool shards_were_up);
+
+    // adapter_table.cpp: who waits for what
+    adapter_key find_or_add(const adapter_ref& ref, time_point now);
+    void reset_preloaded(std::span<const preloaded_adapter> preloaded);
+    std::optional<error> refused(record& r, const std::string& token, time_point now);
+    credential open_claim(
+        adapter_key key, const std::string& token, const std::string& tenant, time_point since);
+    void close_claim(credential who);
+    void refresh(adapter_key key);
+    void forget_least_used(changes& out);
+    bool needs_token(const record& r) const;
+
+    // due.cpp: which calls to make
+    void due_downloads(time_point now, std::size_t limit, std::vector<call>& out);
+    void due_loads(time_point now, std::size_t limit, std::vector<call>& out, changes& c);
+    void undrain(changes& c);
+    struct room {
+        std::size_t slots = 0;
+        std::uint64_t memory = 0;
+    };
+    room leaving_room(bool is_gone) const;
+    bool evict_for(room missing, room free, time_point now, changes& c);
+    call make_call(call_kind kind, adapter_key key, credential who);
+    std::size_t loads_under_way() const;
+
+    // outcomes.cpp: what calls did
+    void download_finished(
+        const open_call& done, const result<memory_share>& outcome, time_point now, changes& out);
+    void load_finished(
+        const open_call& done, const result<memory_share>& outcome, time_point now, changes& out);
+    void offload_finished(
+        const open_call& done, const result<memory_share>& outcome, time_point now);
+    void fail_adapter(adapter_key key, error why, time_point now, changes& out);
+    void release(record& r);
+    void note_failure(refusal_note& note, const error& why, time_point now) const;
+
+    table_settings settings;
+    bool shards_were_up;
+    std::vector<record> records;  // by key
+    std::vector<adapter_key> free_keys;
+    std::set<std::uint32_t> free_indices;
+    std::uint32_t next_index = 1;
+    std::unordered_map<std::string, adapter_key> by_identity;
+    std::unordered_map<std::string, adapter_key> preloaded_by_ids;
+    std::unordered_map<std::string, std::size_t> claims_of_tenant;
+    std::map<credential, claim> claims;
+    std::map<std::uint64_t, open_call> calls;
+    std::uint64_t next_call = 1;
+    credential next_credential = 1;
+
+    by_age want_download;            // claims not sent
+    by_age want_load;                // keys, by their oldest waiter
+    by_age forgettable;              // keys, by last use
+    std::set<adapter_key> resident;  // loading, ready, draining, offloading
+    std::set<adapter_key> draining;
+    memory_share free_memory = whole_memory;
+    std::size_t downloads_under_way = 0;
+    std::optional<time_point> next_check;  // when an eviction becomes possible by time alone
+};
+
+}  // namespace truffula::adapter
