@@ -1,0 +1,48 @@
+#pragma once
+
+#include "truffula/adapter/adapter_table.hpp"
+#include "truffula/error/error.hpp"
+#include "truffula/inference/request.hpp"
+#include "truffula/scheduler/admission.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace truffula::scheduler {
+
+using time_point = std::chrono::steady_clock::time_point;
+
+/// Names a request for its whole life; given out in the order of arrival, which is how the
+/// scheduler reads it.
+using request_id = std::uint64_t;
+
+/// Where the outcome of a queued request goes.
+class sink {
+public:
+    virtual ~sink() = default;
+
+    /// Ends the request with an error. \threads the engine's.
+    virtual void fail(error why) = 0;
+
+    /// Its client has left. \threads any.
+    virtual bool abandoned() const noexcept = 0;
+};
+
+/// A request on its way to a batch, with all that is given back when it leaves.
+struct entry {
+    request_id id = 0;
+    std::shared_ptr<const inference::request> what;
+    std::shared_ptr<const adapter::adapter_ref> adapter;
+    std::shared_ptr<sink> to;
+    permit admission;
+    time_point created;         ///< Queued by its client.
+    std::uint32_t attempt = 0;  ///< Counts up when the shards lost it and it was queued again.
+
+    // The scheduler's own: how often, and since when, younger requests went first.
+    std::uint32_t overtakes = 0;
+    std::optional<time_point> overtaken_since;
+};
+
+}  // namespace truffula::scheduler

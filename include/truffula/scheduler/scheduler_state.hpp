@@ -1,0 +1,162 @@
+#pragma once
+
+#include "truffula/adapter/adapter_table.hpp"
+#include "truffula/error/error.hpp"
+#include "truffula/kv_cache/block_allocator.hpp"
+#include "truffula/scheduler/batch_cost.hpp"
+#include "truffula/scheduler/entry.hpp"
+#include "truffula/scheduler/policy.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace truffula::scheduler {
+
+using adapter::adapter_key;
+
+struct scheduler_settings {
+    std::uint32_t max_overtakes = 64;                   ///< Of one request that does not fit.
+    std::chrono::milliseconds max_overtake_wait{2000};  ///< Since it was first overtaken.
+    std::size_t max_heads_passed = 32;                  ///< Looked past in one call.
+    std::optional<std::size_t> max_batch_size;          ///< Most requests running at once.
+    std::chrono::milliseconds cycle_time{2000};         ///< An adapter comes first that long.
+    adapter::table_settings adapters;
+};
+
+/// What the shards allow. Known after their warm-up, and again after every reconnect.
+struct shard_limits {
+    cost_model model = cost_model::plain;
+    std::uint32_t prefill_token_budget = 0;  ///< Tokens of one prefill.
+    std::uint32_t total_token_budget = 0;    ///< Tokens of all running requests.
+    std::uint32_t block_size = 1;            ///< Tokens; `blocks` only.
+    std::uint32_t speculate = 0;             ///< Tokens.
+    std::optional<std::uint32_t> window_size;
+    std::vector<adapter::adapter_table::preloaded_adapter> preloaded;
+    bool were_up = false;  ///< They may still hold adapters of an earlier router.
+};
+
+/// A request chosen for a batch, with what was set aside for it.
+struct scheduled_entry {
+    entry what;
+    adapter_key key = adapter::base_key;
+    std::uint32_t adapter_index = 0;
+    std::optional<kv_cache::block_allocation> blocks;  ///< `cost_model::blocks` only.
+};
+
+/// The rules of queueing and batching (design section 5). Pure: no I/O, clock or thread; the
+/// actor around it and the simulator drive the same code.
+class scheduler_state {
+public:
+    scheduler_state(scheduler_settings settings, shard_limits limits);
+
+    /// Queues a request; one that can never fit, or whose adapter is refused, fails at once.
+    void submit(entry e, time_point now);
+
+    /// Removes a queued request whose client left. False if it is not queued.
+    bool cancel(request_id id);
+
+    /// The next batch to prefill, in picking order; empty: nothing that fits, or fewer than
+    /// `min_size`.
+    ///
+    /// \param in_use adapters that the running batch names.
+    /// \param prefill_token_budget, token_budget tokens that the new batch may take.
+    std::vector<scheduled_entry> next_batch(
+        std::span<const adapter_key> in_use,
+        std::optional<std::size_t> min_size,
+        std::uint32_t prefill_token_budget,
+        std::uint32_t token_budget,
+        time_point now);
+
+    /// Takes back requests of a batch that was never sent, each to its old place. Their blocks
+    /// have been given up before.
+    void give_back(std::vector<entry> unused, time_point now);
+
+    /// A request that `next_batch` gave has left the shards (or never reached them).
+    void ended(std::uint32_t input_tokens, std::uint32_t new_tokens);
+
+    /// Adapter calls to make now, at most `limit`; report each with `finished`.
+    std::vector<adapter::call> due(time_point now, std::size_t limit);
+    void finished(
+        std::uint64_t call_id, const result<adapter::memory_share>& outcome, time_point now);
+
+    /// The shards were lost and are back: their adapters are gone, and limits may differ.
+    void shards_changed(shard_limits limits, time_point now);
+
+    /// Fails everything that waits.
+    void fail_everything(const error& why);
+
+    /// Requests that failed since the last call, and why.
+    std::vector<std::pair<entry, error>> take_failed() { return std::exchange(failed_, {}); }
+
+    /// Whether `next_batch` may have a new answer since it last had none.
+    bool runnable() const { return runnable_; }
+
+    /// When `due` may have an answer without another event.
+    std::optional<time_point> next_deadline(time_point now) const;
+
+    std::size_t waiting() const { return where_.size(); }
+    std::size_t running() const { return out_.size(); }
+    const adapter::adapter_table& adapters() const { return table_; }
+    const batch_cost& running_cost() const { return out_; }
+
+private:
+    using entry_queue = std::map<request_id, entry>;  // by arrival
+
+    struct adapter_queue {
+        entry_queue granted;
+        std::map<adapter::credential, entry_queue> pending;  // for the proof of an api token
+        bool is_open = false;                                // may be scheduled
+    };
+    struct place {
+        adapter_key key = adapter::base_key;
+        adapter::credential pending = 0;
+    };
+    struct room;
+
+    std::optional<error> misfit(const inference::request& what) const;
+    void insert(entry e, place where);
+    entry extract(entry_queue& from, entry_queue::iterator at);
+    void fail_all(entry_queue& queue, const error& why);
+    void apply(const adapter::changes& c);
+    void set_open(adapter_key key, bool is_open);
+    void update(adapter_key key);
+    void note_in_use(std::span<const adapter_key> in_use, time_point now);
+    std::vector<adapter_key> select(
+        room& left, std::vector<scheduled_entry>& taken, time_point now);
+    std::optional<scheduled_entry> take_front(adapter_key key, room& left);
+    void put_back(scheduled_entry unused);
+    std::optional<entry> remove(request_id id);
+    void note_taken(
+        std::span<const adapter_key> skipped,
+        std::span<const scheduled_entry> taken,
+        time_point now);
+    void note_overtaken(adapter_key key, std::span<const scheduled_entry> taken, time_point now);
+    request_id barrier(time_point now);
+    adapter_queue& queue_of(adapter_key key);
+
+    scheduler_settings settings_;
+    shard_limits limits_;
+    adapter::adapter_table table_;
+    std::unique_ptr<policy> policy_;
+    std::optional<kv_cache::block_allocator> blocks_;
+    batch_cost out_;
+    std::vector<adapter_queue> queues_;  // by key
+    std::unordered_map<request_id, place> where_;
+    std::deque<std::pair<time_point, request_id>> overtaken_;  // when younger ones first passed it
+    std::map<request_id, adapter_key> starved_;                // overtaken beyond its limit
+    std::vector<adapter_key> in_use_;                          // sorted
+    std::size_t open_count_ = 0;                               // requests that may be scheduled
+    std::vector<std::pair<entry, error>> failed_;
+    bool runnable_ = false;
+};
+
+}  // namespace truffula::scheduler

@@ -1,0 +1,287 @@
+#include "truffula/scheduler/adapter_scheduler.hpp"
+
+#include "truffula/actor/mailbox.hpp"
+#include "truffula/actor/oneshot.hpp"
+#include "truffula/actor/spawn.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <utility>
+#include <variant>
+
+namespace truffula::scheduler {
+namespace {
+
+using batch_answer = std::optional<scheduled_batch>;
+
+struct process_command {
+    entry what;
+};
+struct next_batch_command {
+    std::vector<adapter_key> in_use;
+    std::optional<std::size_t> min_size;
+    std::uint32_t prefill_token_budget;
+    std::uint32_t token_budget;
+    reply<batch_answer> to;
+};
+struct wait_runnable_command {
+    reply<void> to;
+};
+struct next_calls_command {
+    std::size_t limit;
+    reply<std::vector<adapter::call>> to;
+};
+struct finished_command {
+    std::uint64_t call_id;
+    result<adapter::memory_share> outcome;
+};
+struct cancel_command {
+    request_id id;
+};
+struct ended_command {
+    std::uint32_t input_tokens;
+    std::uint32_t new_tokens;
+};
+struct give_back_command {
+    std::vector<entry> unused;
+};
+struct shards_changed_command {
+    shard_limits limits;
+};
+struct deadline_command {};
+
+using command = std::variant<
+    process_command,
+    next_batch_command,
+    wait_runnable_command,
+    next_calls_command,
+    finished_command,
+    cancel_command,
+    ended_command,
+    give_back_command,
+    shards_changed_command,
+    deadline_command>;
+
+error stopped() {
+    return {errc::stopped, "the router is shutting down"};
+}
+
+std::chrono::steady_clock::time_point now() {
+    return std::chrono::steady_clock::now();
+}
+
+}  // namespace
+
+/// The mailbox that handle, leases and batches share with the actor.
+struct detail::core {
+    core(boost::asio::any_io_executor ex, scheduler_observer o)
+        : inbox(ex), timer(ex), observer(std::move(o)) {}
+
+    mailbox<command> inbox;
+    asio::steady_timer timer;  // of the state's next deadline; the actor's own
+    scheduler_observer observer;
+};
+
+namespace {
+
+/// The actor: the state and those who wait for it to change.
+class actor {
+public:
+    actor(std::shared_ptr<detail::core> core, scheduler_settings settings, shard_limits limits)
+        : core_(std::move(core)), state_(std::move(settings), std::move(limits)) {}
+
+    // Static, with all by value: the frame keeps core and state alive, no handle is needed.
+    static asio::awaitable<void> run(std::unique_ptr<actor> self) {
+        std::vector<command> commands;
+        while (co_await self->core_->inbox.next(commands)) {
+            for (auto& c : commands) std::visit(*self, std::move(c));
+            commands.clear();
+            self->settle();
+        }
+        self->core_->inbox.drain();
+        self->core_->timer.cancel();
+        self->state_.fail_everything(stopped());
+        self->answer_failed();
+    }
+
+    void operator()(process_command&& c) { state_.submit(std::move(c.what), now()); }
+    void operator()(cancel_command&& c) { state_.cancel(c.id); }
+    void operator()(ended_command&& c) { state_.ended(c.input_tokens, c.new_tokens); }
+    void operator()(give_back_command&& c) { state_.give_back(std::move(c.unused), now()); }
+    void operator()(wait_runnable_command&& c) { runnable_waiter_.emplace(std::move(c.to)); }
+    void operator()(next_calls_command&& c) { calls_waiter_.emplace(std::move(c)); }
+    void operator()(finished_command&& c) { state_.finished(c.call_id, c.outcome, now()); }
+    void operator()(deadline_command&&) { armed_.reset(); }
+    void operator()(shards_changed_command&& c) {
+        state_.shards_changed(std::move(c.limits), now());
+    }
+    void operator()(next_batch_command&& c) {
+        if (c.to.abandoned()) return;
+        const auto start = now();
+        auto entries =
+            state_.next_batch(c.in_use, c.min_size, c.prefill_token_budget, c.token_budget, start);
+        if (core_->observer.next_batch_time) core_->observer.next_batch_time(now() - start);
+        batch_answer answer;
+        if (!entries.empty()) answer.emplace(core_, std::move(entries));
+        c.to.send(std::move(answer));
+    }
+
+private:
+    /// Tells those who wait what the commands have changed.
+    void settle() {
+        if (calls_waiter_ && calls_waiter_->to.abandoned()) calls_waiter_.reset();
+        if (calls_waiter_) {
+            auto calls = state_.due(now(), calls_waiter_->limit);
+            if (!calls.empty()) {
+                auto waiter = std::exchange(calls_waiter_, std::nullopt);
+                waiter->to.send(std::move(calls));
+            }
+        }
+        answer_failed();
+        if (state_.runnable() && runnable_waiter_) {
+            auto waiter = std::exchange(runnable_waiter_, std::nullopt);
+            waiter->send(result<>{});
+        }
+        arm();
+        const auto& observer = core_->observer;
+        if (observer.queue_length) observer.queue_length(state_.waiting());
+        if (observer.adapters) observer.adapters(state_.adapters());
+    }
+
+    void answer_failed() {
+        for (auto& [failed, why] : state_.take_failed()) failed.to->fail(std::move(why));
+    }
+
+    void arm() {
+        const auto deadline = state_.next_deadline(now());
+        if (!deadline || (armed_ && *armed_ <= *deadline)) return;
+        armed_ = deadline;
+        core_->timer.expires_at(*deadline);
+        core_->timer.async_wait([core = std::weak_ptr{core_}](boost::system::error_code ec) {
+            const auto alive = core.lock();
+            if (!ec && alive) (void)alive->inbox.post(deadline_command{});
+        });
+    }
+
+    std::shared_ptr<detail::core> core_;
+    scheduler_state state_;
+    std::optional<reply<void>> runnable_waiter_;
+    std::optional<next_calls_command> calls_waiter_;
+    std::optional<time_point> armed_;
+};
+
+}  // namespace
+
+lease::lease(std::shared_ptr<detail::core> owner, std::uint32_t input, std::uint32_t output)
+    : owner_(std::move(owner)), input_tokens_(input), new_tokens_(output) {}
+
+lease& lease::operator=(lease&& other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(input_tokens_, other.input_tokens_);
+    std::swap(new_tokens_, other.new_tokens_);
+    return *this;
+}
+
+lease::~lease() {
+    if (owner_) (void)owner_->inbox.post(ended_command{input_tokens_, new_tokens_});
+}
+
+batch_entry::~batch_entry() {
+    if (what.what.to && !is_answered) {
+        what.what.to->fail({errc::generation, "the request was dropped by the router"});
+    }
+}
+
+scheduled_batch::scheduled_batch(
+    std::shared_ptr<detail::core> owner, std::vector<scheduled_entry> entries)
+    : owner_(std::move(owner)), entries_(std::move(entries)) {}
+
+std::vector<batch_entry> scheduled_batch::commit() {
+    std::vector<batch_entry> committed;
+    committed.reserve(entries_.size());
+    for (auto& e : entries_) {
+        const auto& what = *e.what.what;
+        lease held{owner_, what.input_length, what.stopping.max_new_tokens};
+        committed.emplace_back(std::move(e), std::move(held));
+    }
+    entries_.clear();
+    return committed;
+}
+
+scheduled_batch::~scheduled_batch() {
+    if (entries_.empty()) return;
+    give_back_command back;
+    std::vector<std::shared_ptr<sink>> clients;
+    for (auto& e : entries_) {
+        clients.push_back(e.what.to);
+        back.unused.push_back(std::move(e.what));
+    }
+    entries_.clear();  // and their blocks, before the requests are queued again
+    if (owner_->inbox.post(std::move(back))) return;
+    for (const auto& client : clients) client->fail(stopped());
+}
+
+adapter_scheduler::adapter_scheduler(
+    asio::any_io_executor ex,
+    scheduler_settings settings,
+    shard_limits limits,
+    scheduler_observer observer)
+    : core_(std::make_shared<detail::core>(ex, std::move(observer))) {
+    auto self = std::make_unique<actor>(core_, std::move(settings), std::move(limits));
+    asio::co_spawn(ex, actor::run(std::move(self)), rethrow);
+}
+
+void adapter_scheduler::process(entry e) {
+    auto client = e.to;
+    if (!core_->inbox.post(process_command{std::move(e)})) client->fail(stopped());
+}
+
+asio::awaitable<result<std::optional<scheduled_batch>>> adapter_scheduler::next_batch(
+    std::vector<adapter_key> adapters_in_use,
+    std::optional<std::size_t> min_size,
+    std::uint32_t prefill_token_budget,
+    std::uint32_t token_budget) {
+    auto self = core_;  // `this` may die while we wait
+    auto [to, from] = make_oneshot<batch_answer>(co_await asio::this_coro::executor);
+    next_batch_command ask{
+        std::move(adapters_in_use), min_size, prefill_token_budget, token_budget, std::move(to)};
+    if (!self->inbox.post(std::move(ask))) co_return stopped();
+    co_return co_await from.get();
+}
+
+asio::awaitable<result<>> adapter_scheduler::wait_runnable() {
+    auto self = core_;
+    auto [to, from] = make_oneshot<void>(co_await asio::this_coro::executor);
+    wait_runnable_command ask{std::move(to)};
+    if (!self->inbox.post(std::move(ask))) co_return stopped();
+    co_return co_await from.get();
+}
+
+asio::awaitable<result<std::vector<adapter::call>>> adapter_scheduler::next_calls(
+    std::size_t limit) {
+    auto self = core_;
+    auto [to, from] = make_oneshot<std::vector<adapter::call>>(co_await asio::this_coro::executor);
+    next_calls_command ask{limit, std::move(to)};
+    if (!self->inbox.post(std::move(ask))) co_return stopped();
+    co_return co_await from.get();
+}
+
+void adapter_scheduler::finished(std::uint64_t call_id, result<adapter::memory_share> outcome) {
+    (void)core_->inbox.post(finished_command{call_id, std::move(outcome)});
+}
+
+void adapter_scheduler::cancel(request_id id) {
+    (void)core_->inbox.post(cancel_command{id});
+}
+
+void adapter_scheduler::shards_changed(shard_limits limits) {
+    (void)core_->inbox.post(shards_changed_command{std::move(limits)});
+}
+
+void adapter_scheduler::stop() {
+    core_->inbox.close();
+}
+
+}  // namespace truffula::scheduler

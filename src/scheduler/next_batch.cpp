@@ -1,0 +1,162 @@
+// The forming of batches: `scheduler_state::next_batch` and what it stands on.
+#include "truffula/scheduler/scheduler_state.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace truffula::scheduler {
+namespace {
+
+constexpr auto everybody = std::numeric_limits<request_id>::max();
+
+}  // namespace
+
+/// What is left of the budgets while a batch is formed.
+struct scheduler_state::room {
+    batch_cost joining;                  // the new batch alone
+    std::uint64_t prefill_token_budget;  // for the new batch
+    std::uint64_t total_tokens;          // running requests included
+};
+
+void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_point now) {
+    std::vector<adapter_key> sorted{in_use.begin(), in_use.end()};
+    std::ranges::sort(sorted);
+    for (const auto key : in_use_) {
+        if (!std::ranges::binary_search(sorted, key)) table_.set_running(key, 0, now);
+    }
+    for (const auto key : sorted) table_.set_running(key, 1, now);
+    in_use_ = std::move(sorted);
+}
+
+std::vector<scheduled_entry> scheduler_state::next_batch(
+    std::span<const adapter_key> in_use,
+    std::optional<std::size_t> min_size,
+    std::uint32_t prefill_token_budget,
+    std::uint32_t token_budget,
+    time_point now) {
+    note_in_use(in_use, now);
+    runnable_ = false;
+    std::vector<scheduled_entry> taken;
+    if (open_count_ == 0 || (min_size && open_count_ < *min_size)) return taken;
+
+    room left{batch_cost{limits_.model}, prefill_token_budget, out_.total() + token_budget};
+    const auto skipped = select(left, taken, now);
+    for (const auto key : skipped) update(key);
+    if (min_size && taken.size() < *min_size) {
+        for (auto& t : taken) put_back(std::move(t));
+        runnable_ = false;  // the same question would get the same answer
+        return {};
+    }
+    note_taken(skipped, taken, now);
+    return taken;
+}
+
+/// Keeps the accounts of a batch that is about to leave.
+void scheduler_state::note_taken(
+    std::span<const adapter_key> skipped, std::span<const scheduled_entry> taken, time_point now) {
+    for (const auto key : skipped) note_overtaken(key, taken, now);
+    // Heads of adapters past their cycle time wait behind all others: the oldest counts, too.
+    const auto oldest = policy_->oldest();
+    if (oldest && std::ranges::find(skipped, *oldest) == skipped.end()) {
+        note_overtaken(*oldest, taken, now);
+    }
+    for (const auto& t : taken) {
+        table_.served(t.key);
+        const auto at = std::ranges::lower_bound(in_use_, t.key);
+        if (at != in_use_.end() && *at == t.key) continue;
+        in_use_.insert(at, t.key);
+        table_.set_running(t.key, 1, now);
+    }
+}
+
+/// Takes what fits, in the policy's order; returns the adapters whose heads were looked past.
+std::vector<adapter_key> scheduler_state::select(
+    room& left, std::vector<scheduled_entry>& taken, time_point now) {
+    std::vector<adapter_key> skipped;
+    while (!settings_.max_batch_size || out_.size() < *settings_.max_batch_size) {
+        const auto key = policy_->next(now, barrier(now));
+        if (!key) break;
+        if (auto chosen = take_front(*key, left)) {
+            taken.push_back(std::move(*chosen));
+            update(*key);
+            continue;
+        }
+        skipped.push_back(*key);
+        policy_->withdraw(*key);  // until `update`: its younger requests do not pass it
+        if (skipped.size() > settings_.max_heads_passed) break;
+    }
+    return skipped;
+}
+
+std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room& left) {
+    auto& queue = queue_of(key);
+    const auto front = queue.granted.begin();
+    const auto& what = *front->second.what;
+    const auto input = what.input_length;
+    const auto output = what.stopping.max_new_tokens;
+    if (left.joining.prefill_with(input) > left.prefill_token_budget) return std::nullopt;
+    std::optional<kv_cache::block_allocation> reserved;
+    if (blocks_) {
+        reserved = blocks_->allocate(input, output);
+        if (!reserved) return std::nullopt;
+    } else if (out_.total_with(input, output) > left.total_tokens) {
+        return std::nullopt;
+    }
+    left.joining.add(input, output);
+    out_.add(input, output);
+    --open_count_;
+    return scheduled_entry{
+        extract(queue.granted, front), key, table_.index(key), std::move(reserved)};
+}
+
+/// The head of `key` was passed by those of `taken` that are younger.
+void scheduler_state::note_overtaken(
+    adapter_key key, std::span<const scheduled_entry> taken, time_point now) {
+    auto& head = queue_of(key).granted.begin()->second;
+    const auto younger = std::ranges::count_if(
+        taken, [&head](const scheduled_entry& t) { return t.what.id > head.id; });
+    if (younger == 0) return;
+    head.overtakes += static_cast<std::uint32_t>(younger);
+    if (!head.overtaken_since) {
+        head.overtaken_since = now;
+        overtaken_.emplace_back(now, head.id);
+    }
+    if (head.overtakes >= settings_.max_overtakes) starved_[head.id] = key;
+}
+
+/// The oldest request that was overtaken too often or for too long: nothing younger may go first.
+request_id scheduler_state::barrier(time_point now) {
+    while (!overtaken_.empty() && overtaken_.front().first + settings_.max_overtake_wait <= now) {
+        const auto id = overtaken_.front().second;
+        overtaken_.pop_front();
+        if (const auto found = where_.find(id); found != where_.end()) {
+            starved_[id] = found->second.key;
+        }
+    }
+    for (const auto& [id, key] : starved_) {
+        if (queue_of(key).is_open) return id;
+    }
+    return everybody;
+}
+
+void scheduler_state::put_back(scheduled_entry unused) {
+    const auto& what = *unused.what.what;
+    out_.remove(what.input_length, what.stopping.max_new_tokens);
+    unused.blocks.reset();
+    insert(std::move(unused.what), {unused.key, 0});
+    update(unused.key);
+}
+
+void scheduler_state::give_back(std::vector<entry> unused, time_point now) {
+    for (auto& e : unused) {
+        out_.remove(e.what->input_length, e.what->stopping.max_new_tokens);
+        submit(std::move(e), now);  // its adapter may have gone meanwhile
+    }
+}
+
+void scheduler_state::ended(std::uint32_t input_tokens, std::uint32_t new_tokens) {
+    out_.remove(input_tokens, new_tokens);
+    runnable_ = runnable_ || open_count_ > 0;
+}
+
+}  // namespace truffula::scheduler

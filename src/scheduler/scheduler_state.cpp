@@ -1,0 +1,238 @@
+#include "truffula/scheduler/scheduler_state.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace truffula::scheduler {
+namespace {
+
+std::optional<kv_cache::block_allocator> make_blocks(const shard_limits& limits) {
+    if (limits.model != cost_model::blocks) return std::nullopt;
+    return kv_cache::block_allocator{{
+        .token_budget = limits.total_token_budget,
+        .block_size = limits.block_size,
+        .speculate = limits.speculate,
+    }};
+}
+
+error too_large(const char* what, std::uint64_t given, const char* limit, std::uint64_t allowed) {
+    return {
+        errc::validation,
+        std::string{what} + " must be <= " + std::to_string(allowed) + " (" + limit +
+            "). Given: " + std::to_string(given)};
+}
+
+}  // namespace
+
+scheduler_state::scheduler_state(scheduler_settings settings, shard_limits limits)
+    : settings_(std::move(settings)),
+      limits_(std::move(limits)),
+      table_(settings_.adapters, limits_.preloaded, limits_.were_up),
+      policy_(make_fifo_policy()),
+      blocks_(make_blocks(limits_)),
+      out_(limits_.model) {
+    queue_of(adapter::base_key);
+}
+
+scheduler_state::adapter_queue& scheduler_state::queue_of(adapter_key key) {
+    while (key >= queues_.size()) {
+        queues_.emplace_back();
+        // Base and preloaded adapters are ready without an event.
+        queues_.back().is_open = table_.is_ready(static_cast<adapter_key>(queues_.size() - 1));
+    }
+    return queues_[key];
+}
+
+/// Why no batch could ever hold the request, even alone.
+std::optional<error> scheduler_state::misfit(const inference::request& what) const {
+    const auto input = what.input_length;
+    const auto tokens = std::uint64_t{input} + what.stopping.max_new_tokens;
+    if (input > limits_.prefill_token_budget) {
+        return too_large(
+            "`inputs` tokens", input, "the prefill token budget", limits_.prefill_token_budget);
+    }
+    if (tokens > limits_.total_token_budget) {
+        return too_large(
+            "`inputs` tokens + `max_new_tokens`",
+            tokens,
+            "the total token budget",
+            limits_.total_token_budget);
+    }
+    if (!blocks_) return std::nullopt;
+    const auto needed = blocks_->blocks_needed(input, what.stopping.max_new_tokens);
+    if (needed <= blocks_->usable()) return std::nullopt;
+    return too_large(
+        "blocks for `inputs` tokens + `max_new_tokens`",
+        needed,
+        "all blocks of the shards but the reserved one",
+        blocks_->usable());
+}
+
+void scheduler_state::submit(entry e, time_point now) {
+    if (auto why = misfit(*e.what)) {
+        failed_.emplace_back(std::move(e), std::move(*why));
+        return;
+    }
+    const auto joined = table_.join(*e.adapter, now);
+    if (!joined) {
+        failed_.emplace_back(std::move(e), joined.error());
+        return;
+    }
+    insert(std::move(e), {joined->key, joined->pending});
+    update(joined->key);
+}
+
+void scheduler_state::insert(entry e, place where) {
+    auto& queue = queue_of(where.key);
+    const auto id = e.id;
+    where_[id] = where;
+    if (where.pending != 0) {
+        auto& waiting = queue.pending[where.pending];
+        waiting.emplace(id, std::move(e));
+        table_.set_pending(where.key, where.pending, waiting.size());
+        return;
+    }
+    queue.granted.emplace(id, std::move(e));
+    if (queue.is_open) {
+        ++open_count_;
+        runnable_ = true;
+    }
+}
+
+entry scheduler_state::extract(entry_queue& from, entry_queue::iterator at) {
+    entry e = std::move(at->second);
+    from.erase(at);
+    where_.erase(e.id);
+    starved_.erase(e.id);
+    return e;
+}
+
+std::optional<entry> scheduler_state::remove(request_id id) {
+    const auto found = where_.find(id);
+    if (found == where_.end()) return std::nullopt;
+    const auto where = found->second;
+    auto& queue = queue_of(where.key);
+    std::optional<entry> removed;
+    if (where.pending == 0) {
+        removed = extract(queue.granted, queue.granted.find(id));
+        if (queue.is_open) --open_count_;
+    } else {
+        const auto waiting = queue.pending.find(where.pending);
+        removed = extract(waiting->second, waiting->second.find(id));
+        table_.set_pending(where.key, where.pending, waiting->second.size());
+        if (waiting->second.empty()) queue.pending.erase(waiting);
+    }
+    update(where.key);
+    return removed;
+}
+
+bool scheduler_state::cancel(request_id id) {
+    return remove(id).has_value();
+}
+
+void scheduler_state::fail_all(entry_queue& queue, const error& why) {
+    while (!queue.empty()) failed_.emplace_back(extract(queue, queue.begin()), why);
+}
+
+/// Tells policy and table what the queue of `key` looks like now.
+void scheduler_state::update(adapter_key key) {
+    auto& queue = queue_of(key);
+    if (queue.is_open && !queue.granted.empty()) {
+        const auto fresh_until = table_.ready_since(key) + settings_.cycle_time;
+        policy_->offer(key, queue.granted.begin()->first, fresh_until);
+    } else {
+        policy_->withdraw(key);
+    }
+    auto count = queue.granted.size();
+    auto oldest = count > 0 ? queue.granted.begin()->second.created : time_point::max();
+    for (const auto& [who, waiting] : queue.pending) {
+        count += waiting.size();
+        oldest = std::min(oldest, waiting.begin()->second.created);
+    }
+    table_.set_waiting(key, count, oldest);
+}
+
+void scheduler_state::set_open(adapter_key key, bool is_open) {
+    auto& queue = queue_of(key);
+    if (queue.is_open == is_open) return;
+    queue.is_open = is_open;
+    if (is_open) {
+        open_count_ += queue.granted.size();
+        runnable_ = runnable_ || !queue.granted.empty();
+    } else {
+        open_count_ -= queue.granted.size();
+    }
+}
+
+void scheduler_state::apply(const adapter::changes& c) {
+    for (const auto key : c.no_longer_ready) set_open(key, false);
+    for (const auto key : c.became_ready) set_open(key, table_.is_ready(key));
+    for (const auto& g : c.granted) {
+        auto waiting = queue_of(g.key).pending.extract(g.who);
+        if (!waiting) continue;
+        table_.set_pending(g.key, g.who, 0);
+        for (auto& [id, e] : waiting.mapped()) insert(std::move(e), {g.key, 0});
+        update(g.key);
+    }
+    for (const auto& r : c.refused) {
+        auto waiting = queue_of(r.key).pending.extract(r.who);
+        if (!waiting) continue;
+        fail_all(waiting.mapped(), r.why);
+        table_.set_pending(r.key, r.who, 0);
+        update(r.key);
+    }
+    for (const auto& f : c.failed) {
+        auto& queue = queue_of(f.key);
+        if (queue.is_open) open_count_ -= queue.granted.size();
+        fail_all(queue.granted, f.why);
+        for (auto& [who, waiting] : queue.pending) {
+            fail_all(waiting, f.why);
+            table_.set_pending(f.key, who, 0);
+        }
+        queue.pending.clear();
+        update(f.key);
+    }
+    for (const auto key : c.no_longer_ready) update(key);
+    for (const auto key : c.became_ready) update(key);
+}
+
+std::vector<adapter::call> scheduler_state::due(time_point now, std::size_t limit) {
+    adapter::changes c;
+    auto calls = table_.due(now, limit, c);
+    apply(c);
+    return calls;
+}
+
+void scheduler_state::finished(
+    std::uint64_t call_id, const result<adapter::memory_share>& outcome, time_point now) {
+    adapter::changes c;
+    table_.finished(call_id, outcome, now, c);
+    apply(c);
+}
+
+void scheduler_state::shards_changed(shard_limits limits, time_point now) {
+    limits_ = std::move(limits);
+    blocks_ = make_blocks(limits_);
+    adapter::changes c;
+    table_.shards_lost(limits_.preloaded, limits_.were_up, now, c);
+    apply(c);
+    // What fitted the old budgets may never fit the new ones.
+    std::vector<std::pair<request_id, error>> misfits;
+    for (const auto& [id, where] : where_) {
+        const auto& queue = queues_[where.key];
+        const auto& waiting = where.pending == 0 ? queue.granted : queue.pending.at(where.pending);
+        if (auto why = misfit(*waiting.at(id).what)) misfits.emplace_back(id, std::move(*why));
+    }
+    for (auto& [id, why] : misfits) failed_.emplace_back(std::move(*remove(id)), std::move(why));
+    runnable_ = true;
+}
+
+void scheduler_state::fail_everything(const error& why) {
+    while (!where_.empty()) failed_.emplace_back(std::move(*remove(where_.begin()->first)), why);
+}
+
+std::optional<time_point> scheduler_state::next_deadline(time_point now) const {
+    return table_.next_deadline(now);
+}
+
+}  // namespace truffula::scheduler
