@@ -1,0 +1,39 @@
+#pragma once
+
+#include "truffula/adapter/adapter_table.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace truffula::batching {
+
+/// What the engine tells of itself, for metrics. Called on the engine's thread, outside the gap
+/// between an answer and the next step; must be quick. The defaults ignore it.
+class engine_observer {
+public:
+    using duration = std::chrono::steady_clock::duration;
+    virtual ~engine_observer() = default;
+
+    virtual void queue_length(std::size_t) {}
+    virtual void next_batch_time(duration) {}
+    virtual void adapter_states(const adapter::adapter_table&) {}
+    virtual void adapter_call(adapter::call_kind, bool /*succeeded*/, duration) {}
+
+    /// A new batch is about to be prefilled; `joins` a running one, `overdue` after too many steps.
+    virtual void batch_formed(std::size_t /*size*/, bool /*joins*/, bool /*overdue*/) {}
+    virtual void running(std::size_t /*requests*/, std::uint64_t /*max_tokens*/) {}
+
+    /// `method`: `prefill` or `decode`.
+    virtual void inference_done(std::string_view /*method*/, bool /*succeeded*/, duration) {}
+    virtual void step_gap(duration) {}
+    virtual void protocol_error(std::string_view /*kind*/, std::uint32_t /*count*/) {}
+    virtual void requeued(std::size_t /*requests*/) {}
+    virtual void undelivered_wait() {}
+    virtual void dropped() {}  ///< A client left before its answer was whole.
+    virtual void blocks(std::size_t /*free*/, std::size_t /*usable*/) {}
+    virtual void connected(bool) {}
+};
+
+}  // namespace truffula::batching

@@ -1,0 +1,112 @@
+// What the shards' answers do to the running batch, and how tokens leave the engine.
+#include "batching/engine_core.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace truffula::batching {
+namespace {
+
+/// A FilterBatch is needed when the shards still hold a request that has ended.
+bool holds_more_than(const shard::cached_batch& batch, std::size_t left) {
+    return batch.request_ids.size() != left;
+}
+
+}  // namespace
+
+/// In the gap: marks what ended, keeps the answer for `deliver`. A Decode replaces what the shards
+/// know of the batch (`first` 0), a Prefill adds to it.
+void engine_core::take(shard::step_answer answer, std::size_t first) {
+    undelivered u;
+    u.arrived = std::chrono::steady_clock::now();
+    const auto wrong = running_.apply(answer, first, u.where);
+    if (first == 0) cached_.clear();
+    if (answer.batch) cached_.push_back(std::move(*answer.batch));
+    u.answer = std::move(answer);
+    undelivered_.push_back(std::move(u));
+    if (wrong.total() == 0) return;
+    spdlog::warn(
+        "the shards' answer broke the protocol: {} unknown, {} doubled, {} missing, {} too long",
+        wrong.unknown_request,
+        wrong.answered_twice,
+        wrong.not_answered,
+        wrong.too_many_steps);
+    observer_.protocol_error("unknown_request", wrong.unknown_request);
+    observer_.protocol_error("answered_twice", wrong.answered_twice);
+    observer_.protocol_error("not_answered", wrong.not_answered);
+    observer_.protocol_error("too_many_steps", wrong.too_many_steps);
+}
+
+/// Tells the shards which requests of the newest cached batch are gone (contract 12.3 B).
+asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
+    const auto left = running_.ids_left(first);
+    const bool has_batch = undelivered_.back().answer.batch.has_value();
+    if (!has_batch) {
+        if (left.empty()) co_return;
+        observer_.protocol_error("no_batch", 1);
+        co_await lose_batch({errc::protocol, "the shards forgot the running batch"});
+        co_return;
+    }
+    auto& batch = cached_.back();
+    if (left.empty()) {
+        const auto id = batch.id;
+        cached_.pop_back();
+        auto cleared = co_await group_->clear_cache(id);
+        if (!cleared) note_connection(cleared.error());
+        co_return;
+    }
+    if (!holds_more_than(batch, left.size())) co_return;
+    auto call = group_->start_filter(batch.id, left);
+    auto filtered = co_await call->get();
+    if (!filtered) {
+        co_await lose_batch(filtered.error());
+        co_return;
+    }
+    cached_.back() = std::move(*filtered);
+}
+
+/// Posts the tokens of all answers that wait: one post for each HTTP thread.
+void engine_core::deliver() {
+    while (!undelivered_.empty()) {
+        auto u = std::move(undelivered_.front());
+        undelivered_.pop_front();
+        std::vector<delivery> out(lanes.size());
+        for (std::size_t i = 0; i < u.answer.spans.size(); ++i) {
+            if (u.where[i] == running_batch::nobody) continue;
+            const auto& span = u.answer.spans[i];
+            auto& r = running_.at(u.where[i]);
+            const auto& what = *r.entry().what;
+            const bool is_wanted = what.every_step || span.finished || !r.was_delivered;
+            if (r.failure || !is_wanted) continue;
+            const std::string_view buffer = *u.answer.buffers[span.buffer];
+            hand_over(r, buffer.substr(span.offset, span.length), out);
+            if (span.has_tokens && what.is_streamed) r.has_emitted = true;
+            if (span.finished) r.owned.is_answered = true;
+        }
+        for (std::size_t lane = 0; lane < out.size(); ++lane) {
+            if (out[lane].spans.empty()) continue;
+            out[lane].arrived = u.arrived;
+            out[lane].buffers = u.answer.buffers;
+            lanes[lane]->post(std::move(out[lane]));
+        }
+    }
+    for (auto& r : running_.remove_ended()) {
+        auto& owned = r->owned;
+        if (r->failure && !owned.is_answered) owned.what.what.to->fail(*r->failure);
+        owned.is_answered = true;  // or its client left
+    }
+    observer_.running(running_.size(), running_.tokens());
+}
+
+void engine_core::hand_over(
+    running_request& r, std::string_view bytes, std::vector<delivery>& out) {
+    auto to = std::static_pointer_cast<stream_core>(r.entry().to);
+    auto& lane = out[to->lane_index()];
+    lane.bytes += bytes.size();
+    lane.spans.push_back({std::move(to), bytes, r.batched});
+    r.was_delivered = true;
+}
+
+}  // namespace truffula::batching

@@ -1,0 +1,72 @@
+#include "batching/delivery_lane.hpp"
+
+#include "batching/stream_core.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+
+namespace truffula::batching {
+
+delivery_lane::delivery_lane(
+    std::size_t index,
+    boost::asio::any_io_executor http,
+    std::size_t max_bytes,
+    std::function<void()> drained)
+    : index_(index), http_(std::move(http)), max_bytes_(max_bytes), drained_(std::move(drained)) {}
+
+void delivery_lane::post(delivery d) {
+    undelivered_.fetch_add(d.bytes, std::memory_order_relaxed);
+    put(std::move(d));
+}
+
+void delivery_lane::post(notice n) {
+    put(std::move(n));
+}
+
+void delivery_lane::put(item i) {
+    {
+        const std::lock_guard lock{mutex_};
+        items_.push_back(std::move(i));
+        if (items_.size() > 1) return;  // a drain is on its way
+    }
+    boost::asio::post(http_, [self = shared_from_this()] { self->drain(); });
+}
+
+void delivery_lane::drain() {
+    {
+        const std::lock_guard lock{mutex_};
+        draining_.swap(items_);
+    }
+    std::size_t delivered = 0;
+    for (auto& i : draining_) {
+        if (auto* const d = std::get_if<delivery>(&i)) {
+            delivered += d->bytes;
+            hand_over(*d, touched_);
+        } else {
+            auto& n = std::get<notice>(i);
+            if (n.why) {
+                n.to->end(std::move(*n.why));
+            } else {
+                n.to->restart();
+            }
+            touched_.push_back(std::move(n.to));
+        }
+    }
+    draining_.clear();
+    // After all steps that wait, so that a stream writes everything it has got at once.
+    for (const auto& stream : touched_) stream->wake();
+    touched_.clear();
+    const auto before = undelivered_.fetch_sub(delivered, std::memory_order_relaxed);
+    if (before > max_bytes_ && before - delivered <= max_bytes_) drained_();
+}
+
+void delivery_lane::hand_over(delivery& d, std::vector<std::shared_ptr<stream_core>>& touched) {
+    for (auto& span : d.spans) {
+        span.to->take(span.bytes, d, span.batched);
+        touched.push_back(std::move(span.to));
+    }
+    d.buffers.clear();
+}
+
+}  // namespace truffula::batching

@@ -1,0 +1,143 @@
+#pragma once
+
+#include "batching/delivery_lane.hpp"
+#include "batching/join_rule.hpp"
+#include "batching/running_batch.hpp"
+#include "batching/stream_core.hpp"
+#include "truffula/actor/oneshot.hpp"
+#include "truffula/batching/engine.hpp"
+#include "truffula/scheduler/adapter_scheduler.hpp"
+#include "truffula/shard/shard_group.hpp"
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/experimental/channel.hpp>
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace truffula::batching {
+
+namespace asio = boost::asio;
+
+/// The limits a scheduler keeps for the shards of `group`.
+scheduler::shard_limits limits_of(
+    const shard::started_group& group,
+    std::uint32_t prefill_token_budget,
+    std::uint32_t total_token_budget);
+
+/// The engine of one shard group: the batching coroutine and what it works on (design section 8).
+/// Everything but the atomics and `shared_` belongs to the engine's thread.
+class engine_core : public std::enable_shared_from_this<engine_core> {
+public:
+    engine_core(
+        asio::any_io_executor ex,
+        engine_settings settings,
+        shard::started_group group,
+        std::uint32_t total_token_budget,
+        engine_observer& observer);
+
+    void start();
+    void stop();
+
+    /// A client left. \threads the engine's.
+    void leave(scheduler::request_id id);
+
+    /// A lane that was full has room again. \threads the engine's.
+    void drained() { drained_.try_send(boost::system::error_code{}); }
+
+    void probe_health(reply<void> to);
+
+    std::vector<std::shared_ptr<delivery_lane>> lanes;
+    scheduler::adapter_scheduler scheduler;
+    asio::any_io_executor executor;
+    std::atomic<scheduler::request_id> next_request_id{0};
+
+    /// What HTTP threads may ask for.
+    struct shared_facts {
+        shard::model_info model;
+        std::uint32_t total_token_budget = 0;
+    };
+    shared_facts facts() const;
+
+private:
+    using signal = asio::experimental::channel<void(boost::system::error_code)>;
+
+    /// An answer whose tokens wait for the next call to be under way.
+    struct undelivered {
+        shard::step_answer answer;
+        std::vector<std::size_t> where;  // the request of each span
+        scheduler::time_point arrived;
+    };
+
+    // loop.cpp: the batching coroutine
+    static asio::awaitable<void> run(std::shared_ptr<engine_core> self);
+    asio::awaitable<void> serve();
+    asio::awaitable<void> wait_for_work();
+    asio::awaitable<void> run_batch(scheduler::scheduled_batch first);
+    asio::awaitable<void> step();
+    asio::awaitable<std::optional<scheduler::scheduled_batch>> plan_join();
+
+    // join.cpp: Prefill
+    asio::awaitable<void> join(scheduler::scheduled_batch batch);
+    asio::awaitable<void> prefill(std::vector<scheduler::batch_entry> entries, bool is_retry);
+    asio::awaitable<void> prefill_failed(
+        std::vector<scheduler::batch_entry> entries, std::uint64_t batch_id, error why);
+    asio::awaitable<void> merge(
+        std::vector<scheduler::batch_entry> entries,
+        scheduler::time_point batched,
+        shard::step_answer answer);
+    shard::prefill_batch describe(const std::vector<scheduler::batch_entry>& entries);
+
+    // answers.cpp: what an answer does to the running batch
+    void take(shard::step_answer answer, std::size_t first);
+    asio::awaitable<void> drop_ended(std::size_t first);
+    void deliver();
+    void hand_over(running_request& r, std::string_view bytes, std::vector<delivery>& out);
+
+    // recovery.cpp: when shards fail
+    asio::awaitable<void> lose_batch(error why);
+    asio::awaitable<void> reconnect();
+    bool requeue(scheduler::batch_entry& owned, const error& why, bool was_delivered);
+    void note_connection(const error& why);
+
+    // probes.cpp: health
+    asio::awaitable<void> serve_probes();
+    static asio::awaitable<void> probe(std::shared_ptr<engine_core> self, reply<void> to);
+
+    // adapter_calls.cpp: the scheduler's effects
+    static asio::awaitable<void> run_adapter_calls(std::shared_ptr<engine_core> self);
+    static asio::awaitable<void> make_call(std::shared_ptr<engine_core> self, adapter::call what);
+
+    void publish(const shard::model_info& info, std::uint32_t total_token_budget);
+    bool is_live() const { return is_connected_ && !is_stopping_; }
+
+    engine_settings settings_;
+    engine_observer& observer_;
+    std::shared_ptr<shard::shard_group> group_;
+    std::uint32_t total_token_budget_;
+
+    running_batch running_;
+    std::vector<shard::cached_batch> cached_;  // as the shards know the running batch
+    std::deque<undelivered> undelivered_;
+    join_rule rule_;
+    std::uint64_t next_batch_id_ = 0;
+
+    signal work_;     // wakes the idle loop
+    signal drained_;  // wakes a step that waits for delivery
+    signal stepped_;  // lets the next adapter call go
+    std::deque<reply<void>> probes_;
+    std::optional<bool> last_inference_succeeded_;
+    bool is_connected_ = true;
+    bool is_stopping_ = false;
+    asio::cancellation_signal stop_loop_;
+    asio::cancellation_signal stop_calls_;
+
+    mutable std::mutex shared_mutex_;
+    shared_facts shared_;
+};
+
+}  // namespace truffula::batching

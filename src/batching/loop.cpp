@@ -1,0 +1,127 @@
+// The batching coroutine: one for each group of shards (contract 12.3, design section 8).
+#include "batching/engine_core.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace truffula::batching {
+namespace {
+
+constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
+
+}  // namespace
+
+asio::awaitable<void> engine_core::run(std::shared_ptr<engine_core> self) {
+    try {
+        co_await self->serve();
+    } catch (const boost::system::system_error& e) {
+        // How a stop ends a coroutine that waits; anything else is a bug.
+        if (e.code() != asio::error::operation_aborted) throw;
+    }
+    self->deliver();
+    for (auto& r : self->running_.remove_from(0)) {
+        if (r->has_ended) continue;
+        r->owned.what.what.to->fail({errc::shutting_down, "the router is shutting down"});
+        r->owned.is_answered = true;
+    }
+    self->probes_.clear();
+    self->group_.reset();
+    self->observer_.connected(false);
+    spdlog::debug("the batching loop has ended");
+}
+
+asio::awaitable<void> engine_core::serve() {
+    while (!is_stopping_) {
+        co_await serve_probes();
+        if (!is_connected_) {
+            co_await reconnect();
+            continue;
+        }
+        std::vector<scheduler::adapter_key> nothing_in_use;
+        auto batch = co_await scheduler.next_batch(
+            std::move(nothing_in_use),
+            std::nullopt,
+            settings_.max_batch_prefill_tokens,
+            total_token_budget_);
+        if (!batch) co_return;
+        if (*batch) {
+            co_await run_batch(std::move(**batch));
+        } else {
+            stepped_.try_send(boost::system::error_code{});
+            co_await wait_for_work();
+        }
+    }
+}
+
+asio::awaitable<void> engine_core::wait_for_work() {
+    using namespace asio::experimental::awaitable_operators;
+    if (!probes_.empty() || !is_connected_ || is_stopping_) co_return;
+    co_await (scheduler.wait_runnable() || work_.async_receive(tuple_awaitable));
+}
+
+asio::awaitable<void> engine_core::run_batch(scheduler::scheduled_batch first) {
+    co_await join(std::move(first));
+    while (!cached_.empty() && is_live()) {
+        co_await step();
+        if (!probes_.empty()) co_await serve_probes();
+    }
+    deliver();
+    observer_.running(0, 0);
+}
+
+/// One Decode, and whatever joins after it.
+asio::awaitable<void> engine_core::step() {
+    std::vector<const shard::cached_batch*> batches;
+    for (const auto& b : cached_) batches.push_back(&b);
+    const auto started = std::chrono::steady_clock::now();
+    auto call = group_->start_decode(batches);
+    // The shards compute: now is the time for everything else.
+    deliver();
+    if (const auto gap = group_->last_step_gap()) observer_.step_gap(*gap);
+    stepped_.try_send(boost::system::error_code{});
+    auto joining = co_await plan_join();
+    auto answer = co_await call->get();
+    last_inference_succeeded_ = answer.has_value();
+    if (!answer) {
+        observer_.inference_done("decode", false, std::chrono::steady_clock::now() - started);
+        co_await lose_batch(answer.error());
+        co_return;
+    }
+    rule_.decoded();
+    take(std::move(*answer), 0);
+    co_await drop_ended(0);
+    observer_.inference_done(
+        "decode",
+        true,
+        undelivered_.empty() ? std::chrono::steady_clock::duration{}
+                             : undelivered_.back().arrived - started);
+    if (joining && is_live()) co_await join(std::move(*joining));
+    for (const auto& lane : lanes) {
+        while (lane->is_full() && is_live()) {
+            observer_.undelivered_wait();
+            co_await drained_.async_receive(tuple_awaitable);
+        }
+    }
+}
+
+/// The batch that is to join after this step, if there is one worth its prefill.
+asio::awaitable<std::optional<scheduler::scheduled_batch>> engine_core::plan_join() {
+    const auto used = running_.tokens();
+    const auto left =
+        used < total_token_budget_ ? static_cast<std::uint32_t>(total_token_budget_ - used) : 0U;
+    if (left == 0) co_return std::nullopt;
+    auto batch = co_await scheduler.next_batch(
+        running_.adapters(),
+        rule_.min_size(running_.live()),
+        settings_.max_batch_prefill_tokens,
+        left);
+    if (!batch) co_return std::nullopt;
+    co_return std::move(*batch);
+}
+
+}  // namespace truffula::batching

@@ -1,0 +1,42 @@
+// Health (contract section 13): judged over all shards, never beside a call that computes.
+#include "batching/engine_core.hpp"
+#include "truffula/actor/spawn.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <utility>
+
+namespace truffula::batching {
+
+/// After a good inference call an RPC suffices; else the loop makes a dummy request.
+void engine_core::probe_health(reply<void> to) {
+    const error unhealthy{errc::unhealthy, "unhealthy"};
+    if (!is_live() || !group_) {
+        to.send(unhealthy);
+    } else if (last_inference_succeeded_.value_or(false)) {
+        asio::co_spawn(executor, probe(shared_from_this(), std::move(to)), rethrow);
+    } else {
+        probes_.push_back(std::move(to));
+        work_.try_send(boost::system::error_code{});
+    }
+}
+
+asio::awaitable<void> engine_core::probe(std::shared_ptr<engine_core> self, reply<void> to) {
+    const auto group = self->group_;
+    auto answer = co_await group->health();
+    if (!answer) self->note_connection(answer.error());
+    to.send(std::move(answer));
+}
+
+/// One dummy prefill answers all who wait.
+asio::awaitable<void> engine_core::serve_probes() {
+    if (probes_.empty() || !is_connected_) co_return;
+    result<> answer = error{errc::unhealthy, "unhealthy"};
+    const auto group = group_;
+    answer = co_await group->health_prefill();
+    last_inference_succeeded_ = answer.has_value();
+    if (!answer) note_connection(answer.error());
+    for (auto& p : std::exchange(probes_, {})) p.send(answer);
+}
+
+}  // namespace truffula::batching

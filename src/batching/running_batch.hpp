@@ -1,0 +1,102 @@
+#pragma once
+
+#include "truffula/error/error.hpp"
+#include "truffula/scheduler/adapter_scheduler.hpp"
+#include "truffula/scheduler/batch_cost.hpp"
+#include "truffula/shard/answers.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace truffula::batching {
+
+using scheduler::request_id;
+
+/// A request that the shards hold.
+struct running_request {
+    running_request(scheduler::batch_entry e, scheduler::time_point t)
+        : owned(std::move(e)), batched(t) {}
+
+    scheduler::batch_entry owned;
+    scheduler::time_point batched;
+    std::uint32_t steps = 0;       ///< Answers so far, the prefill's included.
+    bool was_delivered = false;    ///< Its first step went to its client's thread.
+    bool has_emitted = false;      ///< A token went out that cannot be taken back.
+    bool has_ended = false;        ///< Finished, failed, or its client left.
+    std::optional<error> failure;  ///< Why, when it failed.
+
+    const scheduler::entry& entry() const { return owned.what.what; }
+};
+
+/// How the shards' answers broke the protocol, for the metric.
+struct protocol_errors {
+    std::uint32_t unknown_request = 0;
+    std::uint32_t answered_twice = 0;
+    std::uint32_t not_answered = 0;
+    std::uint32_t too_many_steps = 0;
+
+    std::uint32_t total() const {
+        return unknown_request + answered_twice + not_answered + too_many_steps;
+    }
+};
+
+/// Which requests the shards hold, and what their answers do to them. Pure.
+///
+/// `apply` stands in the gap between an answer and the next step: it touches each request once.
+class running_batch {
+public:
+    explicit running_batch(scheduler::cost_model model) : cost_(model) {}
+
+    /// Requests of a Prefill that is about to be answered.
+    void add(std::vector<scheduler::batch_entry> joining, scheduler::time_point now);
+
+    /// An answer to a call that named the requests `first` … end (a joining batch is at the end;
+    /// Decode: 0). Fills `where`: the request of each span, or `nobody`.
+    protocol_errors apply(
+        const shard::step_answer& answer, std::size_t first, std::vector<std::size_t>& where);
+    static constexpr std::size_t nobody = SIZE_MAX;
+
+    /// The client of `id` left. False if it is not here.
+    bool leave(request_id id);
+
+    /// Ends a request with an error.
+    void fail(std::size_t at, error why);
+
+    /// Whether some request has ended since the last `remove_ended`.
+    bool has_ended() const { return ended_ > 0; }
+
+    /// Ids of the requests that go on, from `first` on.
+    std::vector<request_id> ids_left(std::size_t first = 0) const;
+
+    /// Takes out all that ended; what they held is free when the result is destroyed.
+    std::vector<std::unique_ptr<running_request>> remove_ended();
+
+    /// Takes out everything from `first` on.
+    std::vector<std::unique_ptr<running_request>> remove_from(std::size_t first);
+
+    std::vector<adapter::adapter_key> adapters() const;
+    std::uint64_t tokens() const { return cost_.total(); }
+    scheduler::cost_model model() const { return cost_.model(); }
+    std::size_t size() const { return requests_.size(); }
+    std::size_t live() const { return requests_.size() - ended_; }
+    running_request& at(std::size_t i) { return *requests_[i]; }
+
+private:
+    std::size_t find(request_id id, std::size_t hint) const;
+    void end(std::size_t at);
+    void forget(const running_request& r);
+
+    scheduler::batch_cost cost_;
+    std::vector<std::unique_ptr<running_request>> requests_;
+    std::vector<request_id> ids_;        // of requests_: scanned in the gap
+    std::vector<std::uint64_t> stamps_;  // of requests_: the call that last answered it
+    std::unordered_map<request_id, std::size_t> index_;
+    std::uint64_t call_ = 0;
+    std::size_t ended_ = 0;
+};
+
+}  // namespace truffula::batching

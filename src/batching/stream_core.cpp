@@ -1,0 +1,87 @@
+#include "batching/stream_core.hpp"
+
+#include "truffula/shard/read_generation.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace truffula::batching {
+
+stream_core::stream_core(
+    scheduler::request_id id,
+    std::shared_ptr<delivery_lane> lane,
+    std::function<void(scheduler::request_id)> cancel)
+    : id_(id), lane_(std::move(lane)), cancel_(std::move(cancel)), wake_(lane_->executor(), 1) {}
+
+void stream_core::fail(error why) {
+    lane_->post(notice{shared_from_this(), std::move(why)});
+}
+
+void stream_core::start_over() {
+    lane_->post(notice{shared_from_this(), std::nullopt});
+}
+
+void stream_core::take(
+    std::string_view generation, const delivery& from, scheduler::time_point batched) {
+    if (has_ended() || abandoned()) return;
+    if (times.first_token == scheduler::time_point{}) {
+        times.batched = batched;
+        times.first_token = from.arrived;
+    }
+    auto step = shard::read_generation(generation);
+    if (!step) {
+        end({errc::generation, "Server error: " + step.error().detail});
+        cancel_(id_);
+        return;
+    }
+    is_complete_ = step->finished.has_value();
+    waiting_bytes_ += generation.size();
+    ready_.push_back({std::move(*step), generation.size()});
+}
+
+void stream_core::end(error why) {
+    if (!has_ended()) failure_ = std::move(why);
+}
+
+void stream_core::restart() {
+    if (has_ended()) return;
+    ready_.clear();
+    waiting_bytes_ = 0;
+    inference::step over;
+    over.restarted = true;
+    ready_.push_back({std::move(over), 0});
+    times.first_token = {};
+}
+
+void stream_core::leave() {
+    if (is_abandoned_.exchange(true) || has_ended()) return;
+    cancel_(id_);
+}
+
+void stream_core::wake() {
+    wake_.try_send(boost::system::error_code{});
+}
+
+std::optional<inference::step> stream_core::poll() {
+    if (ready_.empty()) return std::nullopt;
+    auto first = std::move(ready_.front());
+    ready_.pop_front();
+    waiting_bytes_ -= first.bytes;
+    return std::move(first.what);
+}
+
+boost::asio::awaitable<result<std::optional<inference::step>>> stream_core::next() {
+    const auto self = shared_from_this();
+    for (;;) {
+        if (auto step = self->poll()) co_return std::move(step);
+        if (self->failure_) co_return *self->failure_;
+        if (self->is_complete_) co_return std::optional<inference::step>{};
+        auto [ec] =
+            co_await self->wake_.async_receive(boost::asio::as_tuple(boost::asio::use_awaitable));
+        if (ec) co_return error{errc::cancelled, "the client left"};
+    }
+}
+
+}  // namespace truffula::batching

@@ -1,0 +1,228 @@
+#pragma once
+
+#include "generate.pb.h"
+#include "truffula/shard/shard_group.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/channel.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace truffula::test {
+
+namespace wire = generate::v1;
+
+/// A shard in the test's own thread: every request gets tokens until its `max_new_tokens`, unless
+/// a script says otherwise. Answers are real wire bytes.
+class fake_shards final : public shard::shard_group {
+public:
+    /// What the test sees and steers; outlives the group, also over a reconnect.
+    struct script {
+        std::vector<std::string> calls;  ///< In order: `prefill 0:1,2`, `decode 0`, `filter 0:2`.
+        std::deque<error> fail_prefill;  ///< Taken by the next Prefills; no code: none.
+        std::deque<error> fail_decode;
+        std::function<void(wire::DecodeResponse&)>
+            alter_step;                    ///< Every Prefill and Decode answer.
+        std::set<std::uint64_t> poisoned;  ///< Prefills with these fail.
+        std::map<std::string, std::string> failing_downloads;
+        std::function<void()> during_decode;  ///< Runs while the shard computes.
+        std::chrono::milliseconds step{0};
+        bool healthy = true;
+    };
+
+    fake_shards(boost::asio::any_io_executor ex, std::shared_ptr<script> s)
+        : executor_(std::move(ex)), script_(std::move(s)) {}
+
+    std::size_t size() const override { return 1; }
+
+    started<shard::step_answer> start_prefill(const shard::prefill_batch& batch) override {
+        std::string line = "prefill " + std::to_string(batch.id) + ":";
+        bool fails = false;
+        std::vector<running> joined;
+        for (const auto& r : batch.requests) {
+            if (line.back() != ':') line += ',';
+            line += std::to_string(r.id);
+            fails = fails || script_->poisoned.contains(r.id);
+            joined.push_back({r.id, r.what->stopping.max_new_tokens, 0, r.adapter_index});
+        }
+        script_->calls.push_back(line);
+        if (fails) return failed<shard::step_answer>({errc::rpc_failed, "poisoned prompt"});
+        if (auto why = take(script_->fail_prefill)) return failed<shard::step_answer>(*why);
+        batches_[batch.id] = std::move(joined);
+        return later(step(batch.id, true));
+    }
+
+    started<shard::step_answer> start_decode(
+        std::span<const shard::cached_batch* const> batches) override {
+        std::string line = "decode ";
+        for (const auto* b : batches) {
+            line += (line.back() == ' ' ? "" : "+") + std::to_string(b->id);
+        }
+        script_->calls.push_back(line);
+        if (auto why = take(script_->fail_decode)) {
+            for (const auto* b : batches) batches_.erase(b->id);
+            return failed<shard::step_answer>(*why);
+        }
+        auto& into = batches_[batches.front()->id];
+        for (const auto* b : batches.subspan(1)) {
+            auto& from = batches_[b->id];
+            into.insert(into.end(), from.begin(), from.end());
+            batches_.erase(b->id);
+        }
+        auto answer = later(step(batches.front()->id, false));
+        if (script_->during_decode) script_->during_decode();
+        return answer;
+    }
+
+    started<shard::cached_batch> start_filter(
+        std::uint64_t batch_id, std::span<const std::uint64_t> ids) override {
+        std::string line = "filter " + std::to_string(batch_id) + ":";
+        for (const auto id : ids) line += (line.back() == ':' ? "" : ",") + std::to_string(id);
+        script_->calls.push_back(line);
+        auto& batch = batches_[batch_id];
+        std::erase_if(batch, [&](const running& r) {
+            return std::find(ids.begin(), ids.end(), r.id) == ids.end();
+        });
+        return later(result<shard::cached_batch>{view(batch_id)});
+    }
+
+    awaitable_result<> clear_cache(std::optional<std::uint64_t> id) override {
+        script_->calls.push_back("clear " + (id ? std::to_string(*id) : std::string{"all"}));
+        if (id) batches_.erase(*id);
+        co_return result<>{};
+    }
+    awaitable_result<std::uint32_t> download_adapter(shard::adapter_call c, duration) override {
+        script_->calls.push_back("download " + c.what.ids.front());
+        const auto bad = script_->failing_downloads.find(c.what.ids.front());
+        if (bad != script_->failing_downloads.end()) {
+            co_return error{errc::rpc_failed, bad->second};
+        }
+        co_return 1000U;
+    }
+    awaitable_result<> load_adapter(shard::adapter_call c, duration) override {
+        script_->calls.push_back("load " + c.what.ids.front());
+        co_return result<>{};
+    }
+    awaitable_result<> offload_adapter(shard::adapter_call c, duration) override {
+        script_->calls.push_back("offload " + c.what.ids.front());
+        co_return result<>{};
+    }
+    awaitable_result<> health() override {
+        script_->calls.push_back("health");
+        if (!script_->healthy) co_return error{errc::rpc_failed, "ill"};
+        co_return result<>{};
+    }
+    awaitable_result<> health_prefill() override {
+        script_->calls.push_back("health_prefill");
+        if (!script_->healthy) co_return error{errc::rpc_failed, "ill"};
+        co_return result<>{};
+    }
+    std::optional<duration> last_step_gap() const override { return std::nullopt; }
+
+private:
+    struct running {
+        std::uint64_t id;
+        std::uint32_t max_new;
+        std::uint32_t done;
+        std::uint32_t adapter_index;
+    };
+
+    template <class T>
+    class delayed final : public shard::pending_call<T> {
+    public:
+        delayed(boost::asio::any_io_executor ex, std::chrono::milliseconds t, result<T> r)
+            : timer_(std::move(ex), t), value_(std::move(r)) {}
+        boost::asio::awaitable<result<T>> get() override {
+            auto [ec] =
+                co_await timer_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+            if (ec) co_return error{errc::cancelled, "cancelled"};
+            co_return std::move(value_);
+        }
+
+    private:
+        boost::asio::steady_timer timer_;
+        result<T> value_;
+    };
+
+    template <class T>
+    started<T> later(result<T> value) {
+        return std::make_unique<delayed<T>>(executor_, script_->step, std::move(value));
+    }
+    template <class T>
+    started<T> failed(error why) {
+        return later(result<T>{std::move(why)});
+    }
+    static std::optional<error> take(std::deque<error>& from) {
+        if (from.empty()) return std::nullopt;
+        auto first = std::move(from.front());
+        from.pop_front();
+        if (!first.code) return std::nullopt;
+        return first;
+    }
+
+    result<shard::step_answer> step(std::uint64_t batch_id, bool is_prefill) {
+        wire::DecodeResponse response;
+        bool goes_on = false;
+        for (auto& r : batches_[batch_id]) {
+            if (r.done >= r.max_new) continue;  // ended, not yet filtered out
+            auto& g = *response.add_generations();
+            g.set_request_id(r.id);
+            const auto text = " t" + std::to_string(r.id) + "." + std::to_string(r.done);
+            g.mutable_next_tokens()->add_ids(r.done);
+            g.mutable_next_tokens()->add_logprobs(-0.5F);
+            g.mutable_next_tokens()->add_texts(text);
+            g.mutable_next_tokens()->add_is_special(false);
+            if (is_prefill) g.set_prefill_tokens_length(3);
+            ++r.done;
+            if (r.done == r.max_new) {
+                g.mutable_generated_text()->set_text("whole");
+                g.mutable_generated_text()->set_generated_tokens(r.done);
+            } else {
+                goes_on = true;
+            }
+        }
+        if (goes_on) response.mutable_batch()->set_id(batch_id);
+        if (script_->alter_step) script_->alter_step(response);
+        shard::step_answer out;
+        auto bytes = std::make_shared<std::string>();
+        for (const auto& g : response.generations()) {
+            const auto offset = bytes->size();
+            g.AppendToString(bytes.get());
+            out.spans.push_back({
+                g.request_id(),
+                0,
+                static_cast<std::uint32_t>(offset),
+                static_cast<std::uint32_t>(bytes->size() - offset),
+                g.has_generated_text(),
+                g.next_tokens().ids_size() > 0,
+            });
+        }
+        out.buffers.push_back(std::move(bytes));
+        if (response.has_batch()) out.batch = view(batch_id);
+        return out;
+    }
+
+    /// As LoRAX: what has ended stays in the batch until it is filtered out.
+    shard::cached_batch view(std::uint64_t batch_id) {
+        shard::cached_batch b;
+        b.id = batch_id;
+        for (const auto& r : batches_[batch_id]) b.request_ids.push_back(r.id);
+        b.size = static_cast<std::uint32_t>(b.request_ids.size());
+        return b;
+    }
+
+    boost::asio::any_io_executor executor_;
+    std::shared_ptr<script> script_;
+    std::map<std::uint64_t, std::vector<running>> batches_;
+};
+
+}  // namespace truffula::test
