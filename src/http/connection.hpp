@@ -1,0 +1,76 @@
+#pragma once
+
+#include "http/deadline.hpp"
+#include "http/routing.hpp"
+#include "http/stream_sink.hpp"
+#include "truffula/http/cors.hpp"
+#include "truffula/http/server.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+namespace truffula::http {
+
+/// What all connections of a server share.
+struct server_context {
+    server_settings settings;
+    cors cross_origin;
+    routing_table routes;
+    std::atomic<bool> is_closing{false};
+    std::atomic<std::size_t> connections{0};
+};
+
+/// One keep-alive connection: parse, dispatch, answer, repeat. Lives on one HTTP thread.
+class connection : public std::enable_shared_from_this<connection> {
+public:
+    connection(
+        std::shared_ptr<server_context> server,
+        boost::asio::ip::tcp::socket socket,
+        std::size_t thread);
+    ~connection();
+
+    static boost::asio::awaitable<void> run(std::shared_ptr<connection> self);
+
+    /// Ends an idle connection; one that answers goes on.
+    void close_if_idle();
+
+    /// Ends what is under way.
+    void cancel() { stop_.emit(boost::asio::cancellation_type::terminal); }
+    boost::asio::cancellation_slot slot() { return stop_.slot(); }
+
+private:
+    struct parsed;  // in the source: Beast's types are costly to include
+
+    boost::asio::awaitable<bool> serve_one();
+    boost::asio::awaitable<bool> read_request(parsed& in);
+    boost::asio::awaitable<bool> discard_body(parsed& in);
+    boost::asio::awaitable<void> refuse(int status, std::string text, bool close);
+    boost::asio::awaitable<bool> answer(std::shared_ptr<const request> r, parsed& in);
+    boost::asio::awaitable<response> handle(const handler& h, std::shared_ptr<const request> r);
+    boost::asio::awaitable<bool> respond(
+        const handler& h, std::shared_ptr<const request> r, bool is_head);
+    boost::asio::awaitable<bool> stream(response r, std::string head);
+    boost::asio::awaitable<bool> write(std::string head, std::string body);
+    boost::asio::awaitable<void> wait_farewell();
+    std::string head_of(const response& r, bool is_stream, std::size_t length) const;
+
+    std::shared_ptr<server_context> server_;
+    boost::asio::ip::tcp::socket socket_;
+    std::size_t thread_;
+    boost::beast::flat_buffer buffer_;  // read, not yet parsed: pipelined requests
+    std::shared_ptr<deadline> deadline_;
+    boost::asio::cancellation_signal stop_;
+    std::string origin_;  // of the request being answered
+    bool has_origin_ = false;
+    bool is_http_1_0_ = false;
+    bool must_close_ = false;
+    bool is_idle_ = true;
+};
+
+}  // namespace truffula::http
