@@ -1,0 +1,304 @@
+#include "config/option.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <optional>
+#include <type_traits>
+
+namespace truffula::config {
+namespace {
+
+template <class T>
+bool read_number(std::string_view text, T& to) {
+    const auto* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, to);
+    return read.ec == std::errc{} && read.ptr == end;
+}
+
+std::string show_number(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", value);
+    return text;
+}
+
+template <class T>
+std::string range_text(T low, T high, const char* unit) {
+    std::string text = show_number(static_cast<double>(low));
+    if constexpr (std::is_integral_v<T>) text = std::to_string(low);
+    if (sizeof(T) > 2 && high == std::numeric_limits<T>::max()) {
+        text = "at least " + text;
+    } else if constexpr (std::is_integral_v<T>) {
+        text += " … " + std::to_string(high);
+    } else {
+        text += " … " + show_number(static_cast<double>(high));
+    }
+    const std::string kind = std::is_integral_v<T> ? "a whole number" : "a number";
+    return kind + ", " + text + (*unit != '\0' ? " " + std::string{unit} : "");
+}
+
+/// Builds the table; `Get` gives the field of a `settings`.
+class table {
+public:
+    void section(const char* name) { section_ = name; }
+
+    template <class T, class Get>
+    void number(const char* name, Get get, T low, T high, const char* unit, const char* help) {
+        auto& o = add(name, range_text(low, high, unit), help);
+        o.set = [get, low, high](settings& s, std::string_view text) {
+            T value{};
+            if (!read_number(text, value)) return false;
+            if (!(value >= low && value <= high)) return false;  // NaN, too
+            get(s) = value;
+            return true;
+        };
+        o.show = [get](const settings& s) -> std::vector<std::string> {
+            // The getter is written once, for writing; showing changes nothing.
+            const auto value = get(const_cast<settings&>(s));
+            return show(value);
+        };
+        using field = std::remove_cvref_t<decltype(get(std::declval<settings&>()))>;
+        o.is_optional = !std::is_same_v<field, T>;
+    }
+
+    template <class Get>
+    void text(const char* name, Get get, const char* allowed, const char* help) {
+        auto& o = add(name, allowed, help);
+        o.is_text = true;
+        o.set = [get](settings& s, std::string_view value) {
+            get(s) = value;
+            return true;
+        };
+        o.show = [get](const settings& s) {
+            return std::vector<std::string>{get(const_cast<settings&>(s))};
+        };
+    }
+
+    template <class Get>
+    void choice(const char* name, Get get, std::vector<std::string> of, const char* help) {
+        std::string allowed;
+        for (const auto& one : of) allowed += (allowed.empty() ? "one of " : ", ") + one;
+        text(name, get, allowed.c_str(), help);
+        auto& o = all_.back();
+        o.set = [get, of](settings& s, std::string_view value) {
+            if (std::ranges::find(of, value) == of.end()) return false;
+            get(s) = value;
+            return true;
+        };
+    }
+
+    template <class Get>
+    void flag(const char* name, Get get, const char* help) {
+        auto& o = add(name, "true or false", help);
+        o.type = option::kind::flag;
+        o.set = [get](settings& s, std::string_view value) {
+            bool on = false;
+            if (!read_bool(value, on)) return false;
+            get(s) = on;
+            return true;
+        };
+        o.show = [get](const settings& s) {
+            return std::vector<std::string>{get(const_cast<settings&>(s)) ? "true" : "false"};
+        };
+    }
+
+    template <class Get>
+    void list(const char* name, Get get, const char* allowed, const char* help) {
+        auto& o = add(name, allowed, help);
+        o.type = option::kind::list;
+        o.set = [get](settings& s, std::string_view value) {
+            get(s).emplace_back(value);
+            return true;
+        };
+        o.clear = [get](settings& s) { get(s).clear(); };
+        o.show = [get](const settings& s) { return get(const_cast<settings&>(s)); };
+    }
+
+    option& last() { return all_.back(); }
+    std::vector<option> take() { return std::move(all_); }
+
+private:
+    option& add(const char* name, std::string allowed, const char* help) {
+        option o;
+        o.section = section_;
+        o.name = name;
+        o.allowed = std::move(allowed);
+        o.help = help;
+        all_.push_back(std::move(o));
+        return all_.back();
+    }
+
+    template <class T>
+    static std::vector<std::string> show(const T& value) {
+        if constexpr (std::is_integral_v<T>) {
+            return {std::to_string(value)};
+        } else {
+            return {show_number(static_cast<double>(value))};
+        }
+    }
+    template <class T>
+    static std::vector<std::string> show(const std::optional<T>& value) {
+        return value ? show(*value) : std::vector<std::string>{};
+    }
+
+    std::string section_;
+    std::vector<option> all_;
+};
+
+template <class T>
+constexpr T most = std::numeric_limits<T>::max();
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+
+// clang-format off
+#define FIELD(section, name) [](settings& s) -> auto& { return s.section.name; }
+
+void add_server(table& t) {
+    t.section("server");
+    t.text("hostname", FIELD(server, hostname), "an IP address", "Address to listen on");
+    t.number<std::uint16_t>("port", FIELD(server, port), 0, 65535, "", "Port to listen on; 0: any free one");
+    t.number<u32>("http_threads", FIELD(server, http_threads), 0, 256, "threads", "Threads that serve HTTP; 0: processors less one");
+    t.number<u64>("max_concurrent_requests", FIELD(server, max_concurrent_requests), 1, most<u64>, "requests", "Requests waiting or running; beyond it clients get 429");
+    t.number<u64>("max_best_of", FIELD(server, max_best_of), 1, most<u64>, "sequences", "Most `best_of` that a client may ask for");
+    t.number<u64>("max_stop_sequences", FIELD(server, max_stop_sequences), 0, most<u64>, "", "Most stop sequences of a request");
+    t.number<u64>("max_body_bytes", FIELD(server, max_body_bytes), 1, u64{1} << 30U, "bytes", "Longest request body; beyond it clients get 413");
+    t.number<u32>("read_timeout_s", FIELD(server, read_timeout_s), 1, 3600, "seconds", "A request must arrive whole within it");
+    t.number<u32>("write_timeout_s", FIELD(server, write_timeout_s), 1, 3600, "seconds", "A client must take something within it");
+    t.number<u32>("stream_buffer_kib", FIELD(server, stream_buffer_kib), 1, 1U << 20U, "KiB", "Tokens kept for a slow reader before its stream is ended");
+    t.number<u32>("shutdown_grace_s", FIELD(server, shutdown_grace_s), 0, 86'400, "seconds", "After SIGTERM: how long requests may go on");
+    t.list("cors_allow_origin", FIELD(server, cors_allow_origin), "a list of origins", "Origins that browsers may call from; none given: any");
+    t.list("cors_allow_method", FIELD(server, cors_allow_method), "a list of methods", "Methods that browsers may use; none given: GET, POST");
+    t.list("cors_allow_header", FIELD(server, cors_allow_header), "a list of header names", "Headers that browsers may send; none given: content-type");
+    t.list("cors_expose_header", FIELD(server, cors_expose_header), "a list of header names", "Headers that browsers may read");
+    t.flag("cors_allow_credentials", [](settings& s) -> auto& { if (!s.server.cors_allow_credentials) s.server.cors_allow_credentials = false; return *s.server.cors_allow_credentials; }, "Browsers may send credentials");
+    t.last().type = option::kind::value;
+    t.last().is_optional = true;
+    t.last().show = [](const settings& s) { return s.server.cors_allow_credentials ? std::vector<std::string>{*s.server.cors_allow_credentials ? "true" : "false"} : std::vector<std::string>{}; };
+    t.flag("ngrok", FIELD(server, ngrok), "Not supported: using it ends the process");
+    t.text("ngrok_authtoken", FIELD(server, ngrok_authtoken), "text", "Goes with ngrok");
+    t.last().is_secret = true;
+    t.text("ngrok_edge", FIELD(server, ngrok_edge), "text", "Goes with ngrok");
+}
+
+void add_shard(table& t) {
+    t.section("shard");
+    t.text("master_shard", FIELD(shard, master_shard), "unix:///path or tcp://host:port", "Address of the first shard; it knows the others");
+    t.last().set = [](settings& s, std::string_view value) {
+        if (!value.starts_with("unix:///") && !value.starts_with("tcp://")) return false;
+        s.shard.master_shard = value;
+        return true;
+    };
+    t.text("master_shard_uds_path", FIELD(shard, master_shard_uds_path), "a path", "The same as the path of a Unix socket");
+    t.number<u32>("connect_timeout_s", FIELD(shard, connect_timeout_s), 0, 86'400, "seconds", "How long to wait for shards at start");
+    t.number<u32>("call_timeout_s", FIELD(shard, call_timeout_s), 1, 86'400, "seconds", "A shard must answer a step within it");
+    t.number<u32>("warmup_timeout_s", FIELD(shard, warmup_timeout_s), 1, 86'400, "seconds", "A shard must warm up within it");
+}
+
+void add_batching(table& t) {
+    t.section("batching");
+    t.number<u32>("max_input_length", FIELD(batching, max_input_length), 1, most<u32>, "tokens", "Longest prompt");
+    t.number<u32>("max_total_tokens", FIELD(batching, max_total_tokens), 2, most<u32>, "tokens", "Longest prompt and answer together");
+    t.number<u32>("max_batch_prefill_tokens", FIELD(batching, max_batch_prefill_tokens), 1, most<u32>, "tokens", "Prompt tokens of one prefill");
+    t.number<u32>("max_batch_total_tokens", FIELD(batching, max_batch_total_tokens), 1, most<u32>, "tokens", "Tokens of all running requests; not given: what the shards support");
+    t.number<u32>("max_batch_size", FIELD(batching, max_batch_size), 1, most<u32>, "requests", "Most requests running at once; not given: no limit but tokens");
+    t.number<u64>("max_waiting_tokens", FIELD(batching, max_waiting_tokens), 0, most<u64>, "decode steps", "After so many steps waiting requests join, however few");
+    t.number<float>("waiting_served_ratio", FIELD(batching, waiting_served_ratio), 0.0F, 1e6F, "", "Smallest joining batch, as share of the running one");
+    t.flag("eager_prefill", FIELD(batching, eager_prefill), "Let more join at once, until nothing fits");
+    t.flag("prefix_caching", FIELD(batching, prefix_caching), "Accepted for LoRAX's launcher; this version caches no prefixes");
+    t.number<u32>("max_undelivered_mib", FIELD(batching, max_undelivered_mib), 1, 65'536, "MiB", "Answer bytes that an HTTP thread may lag behind before the next step waits");
+}
+
+void add_scheduling(table& t) {
+    t.section("scheduling");
+    t.choice("policy", FIELD(scheduling, policy), {"fifo"}, "Order in which adapters are served");
+    t.number<u32>("max_overtakes", FIELD(scheduling, max_overtakes), 1, most<u32>, "requests", "So many younger requests may pass one that does not fit");
+    t.number<float>("max_overtake_wait_s", FIELD(scheduling, max_overtake_wait_s), 0.0F, 3600.0F, "seconds", "So long they may, from the first on");
+}
+
+void add_adapters(table& t) {
+    t.section("adapters");
+    t.choice("adapter_source", FIELD(adapters, adapter_source), {"hub", "s3", "local", "pbase"}, "Source of adapters for requests that name none");
+    t.number<u64>("max_active_adapters", FIELD(adapters, max_active_adapters), 1, most<u64>, "adapters", "Adapters loaded at once, the base model not counted");
+    t.number<u64>("adapter_cycle_time_s", FIELD(adapters, adapter_cycle_time_s), 0, 86'400, "seconds", "A busy adapter stays loaded so long before it may be exchanged");
+    t.choice("adapter_calls", FIELD(adapters, adapter_calls), {"paced", "concurrent"}, "Adapter calls while requests run: one per step, or side by side");
+    t.number<u32>("adapter_download_concurrency", FIELD(adapters, adapter_download_concurrency), 1, 1024, "calls", "Downloads at a time");
+    t.number<u32>("adapter_load_concurrency", FIELD(adapters, adapter_load_concurrency), 1, 1024, "calls", "Loads and offloads at a time");
+    t.number<u32>("adapter_download_timeout_s", FIELD(adapters, adapter_download_timeout_s), 1, 86'400, "seconds", "A download must end within it");
+    t.number<u32>("adapter_load_timeout_s", FIELD(adapters, adapter_load_timeout_s), 1, 86'400, "seconds", "A load or offload must end within it");
+    t.number<u32>("adapter_proof_s", FIELD(adapters, adapter_proof_s), 1, 86'400, "seconds", "How long a token that a shard accepted for an adapter is not asked about again");
+    t.number<u32>("adapter_backoff_s", FIELD(adapters, adapter_backoff_s), 1, 86'400, "seconds", "An adapter that failed is refused so long; doubles each time");
+    t.number<u32>("adapter_max_backoff_s", FIELD(adapters, adapter_max_backoff_s), 1, 86'400, "seconds", "At most so long");
+    t.number<u64>("max_known_adapters", FIELD(adapters, max_known_adapters), 1, 100'000'000, "adapters", "Adapters remembered that are neither loaded nor waited for");
+    t.number<u32>("max_downloads_per_tenant", FIELD(adapters, max_downloads_per_tenant), 1, most<u32>, "downloads", "Downloads that one tenant may have waiting");
+}
+
+void add_text(table& t) {
+    t.section("text");
+    t.text("tokenizer_name", FIELD(text, tokenizer_name), "a directory or a model id in the local cache", "Where tokenizer.json is; also the model's name in answers");
+    t.text("tokenizer_config_path", FIELD(text, tokenizer_config_path), "a file", "Replaces the model's tokenizer_config.json");
+    t.text("revision", FIELD(text, revision), "a branch, tag or commit", "Revision in the local cache; main if not given");
+    t.number<u32>("validation_workers", FIELD(text, validation_workers), 1, 256, "threads", "Threads that tokenize long inputs");
+}
+
+void add_telemetry(table& t) {
+    t.section("telemetry");
+    t.flag("json_output", FIELD(telemetry, json_output), "Log lines as JSON");
+    t.text("log_level", FIELD(telemetry, log_level), "trace, debug, info, warn, error or off", "What is logged");
+    t.text("otlp_endpoint", FIELD(telemetry, otlp_endpoint), "a URL", "Accepted for LoRAX's launcher; this version exports no traces");
+    t.text("request_logger_url", FIELD(telemetry, request_logger_url), "a URL", "Accepted for LoRAX's users; this version logs no requests there");
+}
+
+#undef FIELD
+// clang-format on
+
+}  // namespace
+
+std::string option::flag() const {
+    auto text = "--" + name;
+    std::ranges::replace(text, '_', '-');
+    return text;
+}
+
+std::string option::variable() const {
+    auto text = name;
+    std::ranges::transform(text, text.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'a' && c <= 'z' ? c - ('a' - 'A') : c);
+    });
+    return text;
+}
+
+bool read_bool(std::string_view text, bool& to) {
+    std::string low{text};
+    std::ranges::transform(low, low.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    });
+    for (const auto* yes : {"1", "true", "yes", "on", "t", "y"}) {
+        if (low == yes) return to = true;
+    }
+    for (const auto* no : {"0", "false", "no", "off", "f", "n", ""}) {
+        if (low == no) {
+            to = false;
+            return true;
+        }
+    }
+    return false;
+}
+
+const std::vector<option>& options() {
+    static const std::vector<option> all = [] {
+        table t;
+        add_server(t);
+        add_shard(t);
+        add_batching(t);
+        add_scheduling(t);
+        add_adapters(t);
+        add_text(t);
+        add_telemetry(t);
+        return t.take();
+    }();
+    return all;
+}
+
+}  // namespace truffula::config

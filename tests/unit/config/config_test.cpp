@@ -1,0 +1,280 @@
+#include "config/option.hpp"
+#include "support/run_coro.hpp"
+#include "truffula/config/load.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+using namespace truffula;
+using config::load;
+using arguments = std::vector<std::string>;
+
+namespace {
+
+/// A file that goes with the test.
+class temporary_file {
+public:
+    explicit temporary_file(const std::string& text) {
+        static std::atomic<int> count{0};
+        path_ = std::filesystem::temp_directory_path() /
+                ("truffula-config-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+        std::ofstream{path_} << text;
+    }
+    ~temporary_file() { std::filesystem::remove(path_); }
+    std::string path() const { return path_.string(); }
+
+private:
+    std::filesystem::path path_;
+};
+
+const arguments named{"--tokenizer-name", "m"};
+
+arguments with(arguments more) {
+    more.insert(more.end(), named.begin(), named.end());
+    return more;
+}
+
+result<config::loaded> from_yaml(const std::string& text) {
+    const temporary_file file{text};
+    return load(with({"--config", file.path()}), {});
+}
+
+std::string failure(const result<config::loaded>& r) {
+    REQUIRE(r.has_error());
+    CHECK(r.error().code == errc::invalid_config);
+    CHECK(r.error().detail.find('\n') == std::string::npos);
+    return r.error().detail;
+}
+
+bool has(const std::string& text, const std::string& part) {
+    INFO(text);
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("config: file, environment and command line, the later wins", "[config]") {
+    const temporary_file file{
+        "batching:\n  max_input_length: 100\n  max_total_tokens: 300\n"
+        "  max_waiting_tokens: 7\nserver:\n  port: 4000\n"};
+    const config::environment env{
+        {"MAX_INPUT_LENGTH", "110"}, {"PORT", "5000"}, {"EAGER_PREFILL", "off"}};
+    const auto got = load(with({"--config", file.path(), "-p", "6000", "--eager-prefill"}), env);
+    REQUIRE(got);
+    CHECK(got->values.batching.max_waiting_tokens == 7);
+    CHECK(got->values.batching.max_input_length == 110);
+    CHECK(got->values.server.port == 6000);
+    CHECK(got->values.batching.eager_prefill);
+    CHECK(got->origins.at("batching.max_waiting_tokens") == file.path() + ":4");
+    CHECK(got->origins.at("batching.max_input_length") == "environment MAX_INPUT_LENGTH");
+    CHECK(got->origins.at("server.port") == "--port");
+}
+
+TEST_CASE("config: what the launcher of LoRAX passes is accepted", "[config]") {
+    const auto got = load(
+        {"--max-concurrent-requests",
+         "128",
+         "--max-best-of",
+         "2",
+         "--max-stop-sequences",
+         "4",
+         "--max-input-length",
+         "1024",
+         "--max-total-tokens",
+         "2048",
+         "--max-batch-prefill-tokens",
+         "4096",
+         "--max-active-adapters",
+         "1024",
+         "--adapter-cycle-time-s",
+         "2",
+         "--waiting-served-ratio",
+         "1.2",
+         "--max-waiting-tokens",
+         "20",
+         "--validation-workers",
+         "2",
+         "--hostname",
+         "some-container",
+         "--port",
+         "3000",
+         "--master-shard-uds-path",
+         "/tmp/x-0",
+         "--tokenizer-name",
+         "org/model",
+         "--adapter-source",
+         "hub",
+         "--revision",
+         "main",
+         "--json-output",
+         "--cors-allow-origin",
+         "a",
+         "--cors-allow-origin",
+         "b",
+         "--cors-allow-credentials",
+         "true",
+         "--eager-prefill",
+         "--prefix-caching",
+         "--otlp-endpoint",
+         "http://x"},
+        {});
+    REQUIRE(got);
+    CHECK(got->values.server.cors_allow_origin == std::vector<std::string>{"a", "b"});
+    CHECK(got->values.server.cors_allow_credentials == true);
+    CHECK(got->values.server.hostname == "0.0.0.0");
+    CHECK(got->values.master_address() == "unix:///tmp/x-0");
+    CHECK(got->warnings.size() == 3);  // hostname, prefix caching, traces
+}
+
+TEST_CASE("config: errors name place, what was found and what is allowed", "[config]") {
+    CHECK(
+        has(failure(from_yaml("server:\n  prot: 1\n")),
+            ":2: `server.prot`: unknown key (did you mean `port`?)"));
+    CHECK(
+        has(failure(from_yaml("sever: {}\n")),
+            ":1: `sever`: unknown section (did you mean `server`?)"));
+    CHECK(
+        has(failure(from_yaml("server:\n\n  port: abc\n")),
+            ":3: port: found `abc`; allowed: a whole number, 0 … 65535"));
+    CHECK(has(failure(from_yaml("server:\n  port: [1]\n")), "found a list"));
+    CHECK(has(failure(from_yaml("server:\n  port: \"80\"\n")), "found the text"));
+    CHECK(has(
+        failure(from_yaml("server:\n  port: 1\n  port: 2\n")), ":3: `server.port`: found twice"));
+    CHECK(has(failure(from_yaml("server:\n  hostname: nohost\n")), ":2: hostname: found `nohost`"));
+    CHECK(has(failure(from_yaml("a: [\n")), "not YAML"));
+    CHECK(has(failure(from_yaml("- 1\n")), "no mapping"));
+    CHECK(
+        has(failure(from_yaml("shard: {master_shard: \"unix:///a\", master_shard_uds_path: /b}\n")),
+            "give one of them"));
+    CHECK(has(failure(load(with({"--port", "70000"}), {})), "--port: port: found `70000`"));
+    CHECK(has(failure(load(with({}), {{"PORT", "x"}})), "environment PORT: port: found `x`"));
+    CHECK(has(failure(load(with({"--no-such-option"}), {})), "no-such-option"));
+    CHECK(has(failure(load({}, {})), "--tokenizer-name"));
+    CHECK(has(failure(load(with({"--ngrok"}), {})), "not supported"));
+    CHECK(has(failure(load(with({"--config", "/does/not/exist"}), {})), "cannot be read"));
+}
+
+TEST_CASE("config: the prompt must be shorter than the total", "[config]") {
+    CHECK(load(with({"--max-input-length", "9", "--max-total-tokens", "10"}), {}));
+    CHECK(
+        has(failure(load(with({"--max-input-length", "10", "--max-total-tokens", "10"}), {})),
+            "below max_total_tokens"));
+}
+
+TEST_CASE("config: every number has two limits that hold", "[config]") {
+    for (const auto& o : config::options()) {
+        const auto& a = o.allowed;
+        if (!a.starts_with("a whole number, ") || a.find(" … ") == std::string::npos) continue;
+        const auto low = std::stoull(a.substr(a.find(", ") + 2));
+        const auto high = std::stoull(a.substr(a.find(" … ") + std::string{" … "}.size()));
+        config::settings s;
+        INFO(o.key());
+        CHECK(o.set(s, std::to_string(low)));
+        CHECK(o.set(s, std::to_string(high)));
+        CHECK_FALSE(o.set(s, std::to_string(high + 1)));
+        if (low > 0) CHECK_FALSE(o.set(s, std::to_string(low - 1)));
+        for (const auto* bad : {"-1", "1.5", "", " 1", "0x10", "99999999999999999999", "NaN"}) {
+            CHECK_FALSE(o.set(s, bad));
+        }
+    }
+}
+
+TEST_CASE("config: ratios are finite and not negative", "[config]") {
+    for (const auto* good : {"0", "0.3", "1.2"}) {
+        CHECK(load(with({"--waiting-served-ratio", good}), {}));
+    }
+    for (const auto* bad : {"-0.1", "nan", "inf", "x"}) {
+        CHECK(load(with({std::string{"--waiting-served-ratio="} + bad}), {}).has_error());
+    }
+}
+
+TEST_CASE("config: HOSTNAME from the environment counts only as an address", "[config]") {
+    CHECK(load(with({}), {{"HOSTNAME", "3f2a"}})->values.server.hostname == "0.0.0.0");
+    CHECK(load(with({}), {{"HOSTNAME", "::1"}})->values.server.hostname == "::1");
+}
+
+TEST_CASE("config: the shard's address from the higher source", "[config]") {
+    const config::environment env{{"MASTER_SHARD_UDS_PATH", "/env-0"}};
+    CHECK(load(with({}), env)->values.master_address() == "unix:///env-0");
+    CHECK(load(with({"--master-shard", "tcp://h:1"}), env)->values.master_address() == "tcp://h:1");
+    CHECK(load(with({"--master-shard", "h:1"}), {}).has_error());
+}
+
+TEST_CASE("config: what is printed is a file that gives the same settings", "[config]") {
+    const auto first = load(
+        with({"--max-batch-size", "7", "--cors-allow-origin", "a", "--ngrok-authtoken", "geheim"}),
+        {});
+    REQUIRE(first);
+    const auto text = config::print(*first);
+    CHECK(has(text, "max_batch_size: 7  # --max-batch-size"));
+    CHECK(has(text, "port: 3000  # default"));
+    CHECK_FALSE(has(text, "geheim"));
+    const temporary_file file{text};
+    const auto second = load({"--config", file.path()}, {});
+    REQUIRE(second);
+    CHECK(second->values.batching.max_batch_size == 7U);
+    CHECK(second->values.server.cors_allow_origin == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("config: help, version and checks print and end", "[config]") {
+    const auto help = load({"--help"}, {});
+    REQUIRE(help);
+    for (const auto& o : config::options()) CHECK(has(*help->print, o.flag()));
+    CHECK(load({"--version"}, {})->print == "0.1.0\n");
+    CHECK(load(with({"--check-config"}), {})->print.has_value());
+    CHECK(load(with({"--print-config"}), {})->print.has_value());
+}
+
+TEST_CASE("config: the documented file has every key with its default", "[config]") {
+    const auto root = std::filesystem::path{TEST_DATA_DIR}.parent_path().parent_path();
+    const auto path = root / "config" / "truffula.yaml";
+    const auto got = load(with({"--config", path.string()}), {});
+    REQUIRE(got);
+    const config::loaded defaults;
+    for (const auto& o : config::options()) {
+        INFO(o.key());
+        const bool may_be_absent =
+            o.is_optional || o.name == "tokenizer_name" || o.name.starts_with("master_shard");
+        if (!may_be_absent) CHECK(got->origins.contains(o.key()));
+        if (o.name != "tokenizer_name") CHECK(o.show(got->values) == o.show(defaults.values));
+    }
+}
+
+TEST_CASE("config: total budget and its checks (contract section 3)", "[config]") {
+    config::settings s;
+    CHECK(config::total_token_budget(s, std::nullopt, true) == 16'000);
+    CHECK(config::total_token_budget(s, 5000U, true) == 5000);
+    s.batching.max_batch_total_tokens = 4500;
+    CHECK(config::total_token_budget(s, 5000U, true) == 4500);
+    CHECK(config::total_token_budget(s, 4400U, true) == 4400);
+    CHECK(config::total_token_budget(s, 4400U, false) == 4096);
+    CHECK(config::check_budgets(s, 4096));
+    CHECK(has(
+        config::check_budgets(s, 4095).error().detail,
+        "`max_batch_prefill_tokens` must be <= `max_batch_total_tokens`. Given: 4096 and 4095"));
+    s.batching.max_total_tokens = 5000;
+    CHECK(
+        has(config::check_budgets(s, 4999).error().detail,
+            "`max_total_tokens` must be <= `max_batch_total_tokens`. Given: 5000 and 4999"));
+    s.batching.max_input_length = 4097;
+    CHECK(
+        has(config::check_budgets(s, 9999).error().detail,
+            "`max_batch_prefill_tokens` must be >= `max_input_length`. Given: 4096 and 4097"));
+}
+
+TEST_CASE("config: no file makes the reader throw", "[config][property]") {
+    std::mt19937 random{Catch::rngSeed()};
+    const std::string alphabet = "server:port 123-[]{}\"'#\n\t &*!|>%@,abz";
+    for (int i = 0; i < 500; ++i) {
+        std::string text = i % 2 == 0 ? "server:\n  " : "";
+        for (auto n = random() % 60; n > 0; --n) text += alphabet[random() % alphabet.size()];
+        INFO(text);
+        CHECK_NOTHROW(from_yaml(text));
+    }
+}
