@@ -1,0 +1,67 @@
+#pragma once
+
+#include "truffula/api/encoder.hpp"
+#include "truffula/api/request_observer.hpp"
+#include "truffula/api/validate.hpp"
+#include "truffula/api/workers.hpp"
+#include "truffula/batching/engine.hpp"
+#include "truffula/http/message.hpp"
+#include "truffula/scheduler/admission.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace truffula::api {
+
+/// What `/info` shows beside limits and the shard's words; `null` where unknown.
+struct static_facts {
+    std::string model_id;
+    std::optional<std::string> model_sha;
+    std::optional<std::string> model_pipeline_tag;
+    std::uint64_t max_concurrent_requests = 0;
+    float waiting_served_ratio = 0.0F;
+    std::uint64_t max_waiting_tokens = 0;
+    std::uint64_t validation_workers = 0;
+    bool eager_prefill = false;
+    std::string version;
+    std::optional<std::string> sha;
+    std::optional<std::string> docker_label;
+    std::optional<std::string> request_logger_url;
+};
+
+/// What the routes work with. All of it outlives the last request; functions may be called from
+/// every HTTP thread.
+struct services {
+    std::shared_ptr<batching::engine> engine;
+    std::shared_ptr<scheduler::admission> admission;
+    std::shared_ptr<const api::encoder> encoder;  ///< None: lengths are not checked.
+    std::shared_ptr<api::workers> workers;
+    std::shared_ptr<request_observer> observer;
+    api::limits limits;
+    static_facts facts;
+    std::string default_adapter_source = "hub";
+    bool is_full_text_default = false;  ///< Of `/` and `/invocations` (pipeline tag `lorax`).
+    std::function<bool()> is_shutting_down;
+    std::function<std::string()> metrics_text;
+    std::function<std::string()> metrics_json;
+    /// When to come back after a 429; unset: no `retry-after`.
+    std::function<std::chrono::seconds()> retry_after;
+};
+
+/// One row of the server's table.
+struct route {
+    std::string method;
+    std::string path;
+    http::handler handler;
+};
+
+/// The native routes: POST `/`, `/invocations`, `/generate`, `/generate_stream`, `/tokenize`; GET
+/// `/`, `/health`, `/ping`, `/startup`, `/info`, `/metrics`.
+std::vector<route> native_routes(std::shared_ptr<const services> with);
+
+}  // namespace truffula::api

@@ -1,0 +1,130 @@
+#include "api/generation.hpp"
+
+#include "truffula/api/adapter_choice.hpp"
+#include "truffula/api/validate.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace truffula::api {
+namespace {
+
+namespace asio = boost::asio;
+using permits = std::vector<scheduler::permit>;
+using maybe_encoded = std::optional<encoded_prompt>;
+
+result<permits> admit(const generation_call& call) {
+    const auto& asked = call.body.parameters;
+    const auto& with = *call.with;
+    if (const auto fine = check_endpoint(asked, with.limits, call.is_streamed); !fine) {
+        return fine.error();
+    }
+    permits taken;
+    for (std::uint64_t i = 0; i < asked.sequences(); ++i) {
+        auto one = with.admission->try_acquire();
+        if (!one) return error{errc::overloaded, "Model is overloaded"};
+        taken.push_back(std::move(*one));
+    }
+    return taken;
+}
+
+result<maybe_encoded> encode_now(const generation_call& call, bool cuts_text) {
+    const auto& body = call.body;
+    auto prompt =
+        encode_prompt(*call.with->encoder, body.inputs, body.parameters.truncate, cuts_text);
+    if (!prompt) return prompt.error();
+    return maybe_encoded{std::move(*prompt)};
+}
+
+// Nothing without a tokenizer.
+asio::awaitable<result<maybe_encoded>> encode(std::shared_ptr<const generation_call> call) {
+    const auto& with = *call->with;
+    if (!with.encoder) co_return maybe_encoded{};
+    const bool cuts_text =
+        call->body.parameters.truncate && with.engine->model().requires_padding;
+    if (call->body.inputs.size() <= inline_encode_bytes) co_return encode_now(*call, cuts_text);
+    auto work = [call, cuts_text] { return encode_now(*call, cuts_text); };
+    co_return co_await with.workers->run(std::move(work));
+}
+
+result<running_generation> hand_over(
+    const generation_call& call, maybe_encoded prompt, permits taken) {
+    const auto& asked = call.body.parameters;
+    const auto& with = *call.with;
+    const auto length = prompt ? std::optional{prompt->ids.size()} : std::nullopt;
+    const auto counts = check_lengths(asked, with.limits, length);
+    if (!counts) return counts.error();
+    call.observer->validated(counts->input, counts->new_tokens);
+    const auto choice = choose_adapter(asked, with.default_adapter_source, call.tenant);
+    if (!choice.is_source_known) {
+        if (auto fine = check_source(choice, with.engine->model()); !fine) return fine.error();
+    }
+    auto inputs = std::string_view{call.body.inputs};
+    if (prompt) inputs.remove_prefix(std::min(prompt->skipped_bytes, inputs.size()));
+    auto ids = prompt ? std::move(prompt->ids) : std::vector<std::uint32_t>{};
+    auto first =
+        make_request(asked, with.limits, *counts, std::move(ids), inputs, call.is_streamed);
+    auto made = std::make_shared<const inference::request>(std::move(first));
+    running_generation running;
+    running.input_length = counts->input;
+    for (auto& one : taken) {
+        if (!running.sequences.empty()) {  // the same again, with a seed of its own
+            auto next = std::make_shared<inference::request>(*made);
+            next->sampling.seed = random_seed();
+            made = std::move(next);
+        }
+        auto stream = with.engine->submit(choice.ref, made, std::move(one), call.thread);
+        if (!stream) return stream.error();
+        running.sequences.push_back(std::move(*stream));
+    }
+    return running;
+}
+
+}  // namespace
+
+asio::awaitable<result<running_generation>> begin_generation(
+    std::shared_ptr<const generation_call> call) {
+    auto taken = admit(*call);
+    if (!taken) co_return taken.error();
+    if (const auto fine = check_parameters(call->body, call->with->limits); !fine) {
+        co_return fine.error();
+    }
+    auto prompt = co_await encode(call);
+    if (!prompt) co_return prompt.error();
+    co_return hand_over(*call, std::move(*prompt), std::move(*taken));
+}
+
+std::string_view failure_kind(const error& e) noexcept {
+    if (e.code == errc::overloaded) return "overloaded";
+    if (e.code == errc::validation) return "validation";
+    if (e.code == errc::incomplete_generation) return "incomplete";
+    if (e.code == errc::cancelled) return "dropped";
+    return "generation";
+}
+
+request_watch::~request_watch() {
+    if (!is_over_) call_->observer->failed("dropped");
+}
+
+void request_watch::failed(const error& e) {
+    if (!std::exchange(is_over_, true)) call_->observer->failed(failure_kind(e));
+}
+
+void request_watch::succeeded(
+    const inference::timeline& times,
+    const inference::generated_text& end,
+    std::chrono::steady_clock::time_point now) {
+    if (std::exchange(is_over_, true)) return;
+    request_summary how;
+    how.total = now - call_->started;
+    how.validation = times.created - call_->started;
+    how.queue = times.batched - times.created;
+    how.inference = now - times.batched;
+    how.per_token = how.inference / std::max(end.generated_tokens, 1U);
+    how.to_first_token = times.first_token - call_->started;
+    how.generated_tokens = end.generated_tokens;
+    how.skipped_tokens = end.skipped_tokens;
+    call_->observer->succeeded(how);
+}
+
+}  // namespace truffula::api

@@ -1,0 +1,58 @@
+#include "api/generation.hpp"
+#include "api/handlers.hpp"
+#include "api/read_body.hpp"
+#include "truffula/api/answers.hpp"
+
+#include <utility>
+
+namespace truffula::api {
+namespace {
+
+namespace asio = boost::asio;
+
+// The token of `Authorization`, for requests that bring none in the body.
+std::optional<std::string> bearer_token(const http::request& from) {
+    constexpr std::string_view scheme = "Bearer ";
+    const auto value = find_header(from, "authorization");
+    if (!value || !value->starts_with(scheme)) return std::nullopt;
+    return std::string{value->substr(scheme.size())};
+}
+
+std::shared_ptr<const generation_call> make_call(
+    shared_services with, const http::request& from, generate_body body, answer_way way) {
+    auto call = std::make_shared<generation_call>();
+    call->started = std::chrono::steady_clock::now();
+    call->observer = with->observer;
+    call->thread = from.thread;
+    const bool is_switch = way == answer_way::asked;
+    call->is_streamed = way == answer_way::streamed || (is_switch && body.stream);
+    call->is_full_text =
+        body.parameters.return_full_text.value_or(is_switch && with->is_full_text_default);
+    if (!body.parameters.api_token) body.parameters.api_token = bearer_token(from);
+    if (const auto tenant = find_header(from, "x-predibase-tenant")) call->tenant = *tenant;
+    call->body = std::move(body);
+    call->with = std::move(with);
+    return call;
+}
+
+}  // namespace
+
+http::response shutting_down_response() {
+    return error_response({errc::shutting_down, "The router is shutting down"});
+}
+
+asio::awaitable<http::response> serve_generation(
+    shared_services with, shared_request from, answer_way way) {
+    if (with->is_shutting_down()) co_return shutting_down_response();
+    const bool is_switch = way == answer_way::asked;
+    const auto& schema = is_switch ? generate_body::switch_schema() : generate_body::schema();
+    auto read = co_await read_body<generate_body>(with, from, schema);
+    if (!read) co_return error_response(read.error());
+    if (read->refused) co_return rejection_response(std::move(*read->refused));
+    with->observer->counted();
+    auto call = make_call(with, *from, std::move(read->body), way);
+    if (call->is_streamed) co_return answer_streamed(std::move(call));
+    co_return co_await answer_whole(std::move(call), is_switch);
+}
+
+}  // namespace truffula::api
