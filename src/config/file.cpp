@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace truffula::config {
@@ -133,6 +134,32 @@ private:
     std::map<std::string, std::set<std::string>> known_;
 };
 
+/// Hears a document and keeps nothing of it.
+class deaf_handler final : public YAML::EventHandler {
+    void OnDocumentStart(const YAML::Mark&) override {}
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(
+        const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnSequenceStart(
+        const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    }
+    void OnSequenceEnd() override {}
+    void OnMapStart(
+        const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    }
+    void OnMapEnd() override {}
+};
+
+/// `YAML::LoadAll` of yaml-cpp 0.7 would not do: a stray `]` makes it give documents for ever.
+bool has_more_than_one_document(const std::string& text) {
+    std::istringstream stream{text};
+    YAML::Parser parser{stream};
+    deaf_handler handler;
+    return parser.HandleNextDocument(handler) && parser.HandleNextDocument(handler);
+}
+
 }  // namespace
 
 result<> apply_file(const std::string& path, loaded& to) {
@@ -141,12 +168,12 @@ result<> apply_file(const std::string& path, loaded& to) {
     std::ostringstream text;
     text << file.rdbuf();
     try {
-        const auto documents = YAML::LoadAll(text.str());
-        if (documents.empty()) return {};
-        if (documents.size() > 1) {
-            return error{errc::invalid_config, path + ": found several documents; give one"};
+        if (has_more_than_one_document(text.str())) {
+            return error{
+                errc::invalid_config,
+                path + ": found more behind the end of the settings; give one YAML document"};
         }
-        return reader{path, to}.read(documents.front());
+        return reader{path, to}.read(YAML::Load(text.str()));
     } catch (const YAML::Exception& e) {
         return error{
             errc::invalid_config,
