@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// What src/text/rust exports. Functions return 0, or 1 after they have called `on_error`; texts are
+// UTF-8 with a length; callbacks are called before the function returns and must not throw.
+extern "C" {
+
+struct truffula_text;
+
+using truffula_on_ids = void (*)(void* context, const std::uint32_t* ids, std::size_t count);
+using truffula_on_span = void (*)(
+    void* context,
+    std::uint32_t id,
+    const char* form,
+    std::size_t form_length,
+    std::size_t start,
+    std::size_t stop);
+using truffula_on_error = void (*)(void* context, const char* words, std::size_t length);
+
+int truffula_text_load(
+    const char* file,
+    std::size_t file_length,
+    const char* config,
+    std::size_t config_length,
+    truffula_text** out,
+    void* context,
+    truffula_on_error on_error);
+
+void truffula_text_free(truffula_text* handle);
+
+int truffula_text_encode(
+    const truffula_text* handle,
+    const char* text,
+    std::size_t length,
+    bool add_special,
+    void* context,
+    truffula_on_ids on_ids,
+    truffula_on_error on_error);
+
+int truffula_text_spans(
+    const truffula_text* handle,
+    const char* text,
+    std::size_t length,
+    bool add_special,
+    void* context,
+    truffula_on_span on_span,
+    truffula_on_error on_error);
+
+int truffula_text_byte_offset(
+    const truffula_text* handle,
+    const char* text,
+    std::size_t length,
+    bool add_special,
+    std::size_t skip,
+    std::size_t* out,
+    void* context,
+    truffula_on_error on_error);
+}
