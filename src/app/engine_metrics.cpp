@@ -1,0 +1,113 @@
+#include "app/engine_metrics.hpp"
+
+namespace truffula::app {
+namespace {
+
+using telemetry::seconds;
+
+constexpr std::array state_names{
+    "unknown", "downloading", "downloaded", "loading", "ready", "draining", "offloading", "failed"};
+constexpr std::array call_names{"download", "load", "offload"};
+
+telemetry::buckets batch_sizes() {
+    telemetry::buckets bounds;
+    for (int size = 1; size <= 1024; ++size) bounds.push_back(size);
+    return bounds;
+}
+
+}  // namespace
+
+engine_metrics::per_method::per_method(telemetry::registry& all, const std::string& name)
+    : count(all.counter("lorax_batch_inference_count", {{"method", name}})),
+      success(all.counter("lorax_batch_inference_success", {{"method", name}})),
+      failure(all.counter("lorax_batch_inference_failure", {{"method", name}})),
+      duration(all.histogram(
+          "lorax_batch_inference_duration", telemetry::duration_buckets(), {{"method", name}})) {}
+
+engine_metrics::engine_metrics(telemetry::registry& all)
+    : all_(all),
+      queue_(all.gauge("lorax_queue_length")),
+      batch_size_(all.gauge("lorax_batch_current_size")),
+      batch_tokens_(all.gauge("lorax_batch_current_max_tokens")),
+      next_size_(all.histogram("lorax_batch_next_size", batch_sizes())),
+      concat_backpressure_(all.counter("lorax_batch_concat", {{"reason", "backpressure"}})),
+      concat_overdue_(all.counter("lorax_batch_concat", {{"reason", "wait_exceeded"}})),
+      prefill_(all, "prefill"),
+      decode_(all, "decode"),
+      next_batch_(all.histogram(
+          "truffula_next_batch_duration_seconds", telemetry::short_duration_buckets())),
+      step_gap_(all.histogram("truffula_step_gap_seconds", telemetry::short_duration_buckets())),
+      requeued_(all.counter("truffula_requests_requeued")),
+      undelivered_(all.counter("truffula_undelivered_waits")),
+      connected_(all.gauge("truffula_shards_connected")) {}
+
+void engine_metrics::queue_length(std::size_t waiting) {
+    queue_.Set(static_cast<double>(waiting));
+}
+
+void engine_metrics::next_batch_time(duration d) {
+    next_batch_.Observe(seconds(d));
+}
+
+void engine_metrics::adapter_states(const adapter::adapter_table& table) {
+    const auto counts = table.count_by_state();
+    for (std::size_t i = 0; i < counts.size() && i < state_names.size(); ++i) {
+        all_.gauge("truffula_adapters", {{"state", state_names[i]}})
+            .Set(static_cast<double>(counts[i]));
+    }
+    all_.gauge("truffula_adapter_memory_free_ratio")
+        .Set(static_cast<double>(table.free_memory()) / static_cast<double>(adapter::whole_memory));
+}
+
+void engine_metrics::adapter_call(adapter::call_kind kind, bool succeeded, duration d) {
+    const std::string name = call_names.at(static_cast<std::size_t>(kind));
+    const telemetry::labels of{{"call", name}, {"outcome", succeeded ? "success" : "failure"}};
+    all_.histogram("truffula_adapter_call_duration_seconds", telemetry::duration_buckets(), of)
+        .Observe(seconds(d));
+    if (!succeeded) all_.counter("lorax_request_failure", {{"err", name + "_adapter"}}).Increment();
+}
+
+void engine_metrics::batch_formed(std::size_t size, bool joins, bool overdue) {
+    next_size_.Observe(static_cast<double>(size));
+    if (joins) (overdue ? concat_overdue_ : concat_backpressure_).Increment();
+}
+
+void engine_metrics::running(std::size_t requests, std::uint64_t max_tokens) {
+    batch_size_.Set(static_cast<double>(requests));
+    batch_tokens_.Set(static_cast<double>(max_tokens));
+}
+
+void engine_metrics::inference_done(std::string_view method, bool succeeded, duration d) {
+    auto& of = method == "prefill" ? prefill_ : decode_;
+    of.count.Increment();
+    (succeeded ? of.success : of.failure).Increment();
+    if (succeeded) of.duration.Observe(seconds(d));
+}
+
+void engine_metrics::step_gap(duration d) {
+    step_gap_.Observe(seconds(d));
+}
+
+void engine_metrics::protocol_error(std::string_view kind, std::uint32_t count) {
+    if (count == 0) return;
+    all_.counter("truffula_shard_protocol_errors", {{"kind", std::string{kind}}}).Increment(count);
+}
+
+void engine_metrics::requeued(std::size_t requests) {
+    requeued_.Increment(static_cast<double>(requests));
+}
+
+void engine_metrics::undelivered_wait() {
+    undelivered_.Increment();
+}
+
+void engine_metrics::blocks(std::size_t free, std::size_t usable) {
+    all_.gauge("truffula_blocks", {{"state", "free"}}).Set(static_cast<double>(free));
+    all_.gauge("truffula_blocks", {{"state", "used"}}).Set(static_cast<double>(usable - free));
+}
+
+void engine_metrics::connected(bool is) {
+    connected_.Set(is ? 1 : 0);
+}
+
+}  // namespace truffula::app

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "truffula/batching/engine_observer.hpp"
+#include "truffula/telemetry/registry.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace truffula::app {
+
+/// Writes down what the engine tells of itself. Names: contract section 14, and `truffula_*` of
+/// docs/metrics.md.
+class engine_metrics final : public batching::engine_observer {
+public:
+    explicit engine_metrics(telemetry::registry& all);
+
+    void queue_length(std::size_t waiting) override;
+    void next_batch_time(duration d) override;
+    void adapter_states(const adapter::adapter_table& table) override;
+    void adapter_call(adapter::call_kind kind, bool succeeded, duration d) override;
+    void batch_formed(std::size_t size, bool joins, bool overdue) override;
+    void running(std::size_t requests, std::uint64_t max_tokens) override;
+    void inference_done(std::string_view method, bool succeeded, duration d) override;
+    void step_gap(duration d) override;
+    void protocol_error(std::string_view kind, std::uint32_t count) override;
+    void requeued(std::size_t requests) override;
+    void undelivered_wait() override;
+    void blocks(std::size_t free, std::size_t usable) override;
+    void connected(bool is) override;
+
+private:
+    struct per_method {
+        per_method(telemetry::registry& all, const std::string& name);
+        prometheus::Counter& count;
+        prometheus::Counter& success;
+        prometheus::Counter& failure;
+        prometheus::Histogram& duration;
+    };
+
+    telemetry::registry& all_;
+    prometheus::Gauge& queue_;
+    prometheus::Gauge& batch_size_;
+    prometheus::Gauge& batch_tokens_;
+    prometheus::Histogram& next_size_;
+    prometheus::Counter& concat_backpressure_;
+    prometheus::Counter& concat_overdue_;
+    per_method prefill_;
+    per_method decode_;
+    prometheus::Histogram& next_batch_;
+    prometheus::Histogram& step_gap_;
+    prometheus::Counter& requeued_;
+    prometheus::Counter& undelivered_;
+    prometheus::Gauge& connected_;
+};
+
+}  // namespace truffula::app
