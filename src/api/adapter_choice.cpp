@@ -30,7 +30,9 @@ std::optional<Enum> named(const std::array<std::string_view, Size>& names, std::
     return static_cast<Enum>(at - names.begin());
 }
 
-error refusal(std::string why) { return {errc::validation, std::move(why)}; }
+error refusal(std::string why) {
+    return {errc::validation, std::move(why)};
+}
 
 result<> check_merge(const merged_adapters_body& merge) {
     if (merge.ids.empty()) {  // 3

@@ -1,6 +1,6 @@
+#include "api/collect.hpp"
 #include "api/compute_headers.hpp"
 #include "api/generation.hpp"
-#include "api/collect.hpp"
 
 #include <utility>
 

@@ -190,9 +190,7 @@ void collected_answer::add(inference::step&& step) {
     if (prefill_length == 0) prefill_length = step.prefill_length;
     const auto append = [](auto& all, auto&& more) {
         all.insert(
-            all.end(),
-            std::make_move_iterator(more.begin()),
-            std::make_move_iterator(more.end()));
+            all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     };
     append(prefill, std::move(step.prefill_tokens));
     append(tokens, std::move(step.tokens));

@@ -5,7 +5,9 @@
 namespace truffula::api {
 namespace {
 
-error tokenizer_error(const error& e) { return {errc::validation, "tokenizer error " + e.detail}; }
+error tokenizer_error(const error& e) {
+    return {errc::validation, "tokenizer error " + e.detail};
+}
 
 }  // namespace
 

@@ -40,8 +40,7 @@ result<maybe_encoded> encode_now(const generation_call& call, bool cuts_text) {
 asio::awaitable<result<maybe_encoded>> encode(std::shared_ptr<const generation_call> call) {
     const auto& with = *call->with;
     if (!with.encoder) co_return maybe_encoded{};
-    const bool cuts_text =
-        call->body.parameters.truncate && with.engine->model().requires_padding;
+    const bool cuts_text = call->body.parameters.truncate && with.engine->model().requires_padding;
     if (call->body.inputs.size() <= inline_encode_bytes) co_return encode_now(*call, cuts_text);
     auto work = [call, cuts_text] { return encode_now(*call, cuts_text); };
     co_return co_await with.workers->run(std::move(work));

@@ -9,8 +9,7 @@ namespace truffula::api {
 namespace {
 
 constexpr std::string_view malformed = "Failed to parse the request body as JSON: ";
-constexpr std::string_view mistyped =
-    "Failed to deserialize the JSON body into the target type: ";
+constexpr std::string_view mistyped = "Failed to deserialize the JSON body into the target type: ";
 
 std::string expected(json_kind kind) {
     switch (kind) {
@@ -37,7 +36,8 @@ bool is_list(json_kind kind) {
 std::string reason_of(std::string_view what) {
     constexpr std::string_view quote = "; last read: '";
     if (const auto at = what.find("column "); at != what.npos) {
-        if (const auto colon = what.find(": ", at); colon != what.npos) what.remove_prefix(colon + 2);
+        if (const auto colon = what.find(": ", at); colon != what.npos)
+            what.remove_prefix(colon + 2);
     } else if (const auto bracket = what.find("] "); bracket != what.npos) {
         what.remove_prefix(bracket + 2);
     }
@@ -80,7 +80,8 @@ bool json_reader::may_go_deeper() {
     if (frames_.size() + other_depth_ + (list_ ? 1 : 0) < max_json_depth) return true;
     failure_ = rejection{
         400,
-        std::string{malformed} + "nested deeper than " + std::to_string(max_json_depth) + " levels"};
+        std::string{malformed} + "nested deeper than " + std::to_string(max_json_depth) +
+            " levels"};
     return false;
 }
 
@@ -133,8 +134,7 @@ bool json_reader::store_integer(std::int64_t value, std::uint64_t magnitude, boo
     if (keep_any(digits)) return true;
     const auto kind = current() ? current()->kind : json_kind::object;
     if (kind == json_kind::f32 || kind == json_kind::f32_list) {
-        const auto number =
-            is_negative ? static_cast<float>(value) : static_cast<float>(magnitude);
+        const auto number = is_negative ? static_cast<float>(value) : static_cast<float>(magnitude);
         store(number);
         return true;
     }

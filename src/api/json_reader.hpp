@@ -69,8 +69,8 @@ private:
     const object_schema& root_;
     void* target_;
     std::vector<frame> frames_;
-    void* list_ = nullptr;     // the list being read, of the current field
-    std::size_t list_at_ = 0;  // index in it
+    void* list_ = nullptr;         // the list being read, of the current field
+    std::size_t list_at_ = 0;      // index in it
     std::size_t other_depth_ = 0;  // inside a value that is kept as text, or ignored
     json_sink sink_;
     std::optional<rejection> failure_;

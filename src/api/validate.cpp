@@ -13,7 +13,9 @@ namespace {
 
 using std::to_string;
 
-error refusal(std::string why) { return {errc::validation, std::move(why)}; }
+error refusal(std::string why) {
+    return {errc::validation, std::move(why)};
+}
 
 bool samples(const generate_parameters& p) {
     return p.do_sample || p.temperature || p.top_k || p.top_p || p.typical_p;
@@ -61,8 +63,7 @@ std::uint64_t rest(std::uint64_t total, std::uint64_t used) {
 
 result<token_counts> check_unknown_length(const generate_parameters& asked, const limits& allowed) {
     const auto input = asked.truncate.value_or(allowed.max_input_length);
-    const auto fresh =
-        asked.max_new_tokens.value_or(to_u32(rest(allowed.max_total_tokens, input)));
+    const auto fresh = asked.max_new_tokens.value_or(to_u32(rest(allowed.max_total_tokens, input)));
     if (input + fresh > allowed.max_total_tokens) {  // 22
         return refusal(
             "`max_new_tokens` must be <= " +
@@ -80,7 +81,8 @@ result<> check_endpoint(const generate_parameters& asked, const limits& allowed,
             return refusal("`best_of` != 1 is not supported when streaming tokens");
         }
         if (asked.decoder_input_details) {  // 0d
-            return refusal("`decoder_input_details` == true is not supported when streaming tokens");
+            return refusal(
+                "`decoder_input_details` == true is not supported when streaming tokens");
         }
         return {};
     }
@@ -129,17 +131,16 @@ result<token_counts> check_lengths(
     const std::uint64_t input = *input_tokens;
     if (asked.max_new_tokens && input + *asked.max_new_tokens > allowed.max_total_tokens) {  // 20
         return refusal(
-            "`inputs` tokens + `max_new_tokens` must be <= " +
-            to_string(allowed.max_total_tokens) + ". Given: " + to_string(input) +
-            " `inputs` tokens and " + to_string(*asked.max_new_tokens) + " `max_new_tokens`");
+            "`inputs` tokens + `max_new_tokens` must be <= " + to_string(allowed.max_total_tokens) +
+            ". Given: " + to_string(input) + " `inputs` tokens and " +
+            to_string(*asked.max_new_tokens) + " `max_new_tokens`");
     }
     if (input > allowed.max_input_length) {  // 21
         return refusal(
             "`inputs` must have less than " + to_string(allowed.max_input_length) +
             " tokens. Given: " + to_string(input));
     }
-    const auto fresh =
-        asked.max_new_tokens.value_or(to_u32(rest(allowed.max_total_tokens, input)));
+    const auto fresh = asked.max_new_tokens.value_or(to_u32(rest(allowed.max_total_tokens, input)));
     return token_counts{to_u32(input), fresh};
 }
 

@@ -65,9 +65,7 @@ struct generate_parameters {
     std::optional<response_format_body> response_format;
 
     /// Sequences asked for: 1 unless `best_of` names more.
-    std::uint64_t sequences() const noexcept {
-        return best_of && *best_of > 1 ? *best_of : 1;
-    }
+    std::uint64_t sequences() const noexcept { return best_of && *best_of > 1 ? *best_of : 1; }
     /// Whether the answer carries details: asking for prompt details asks for both.
     bool wants_details() const noexcept { return details || decoder_input_details; }
 

@@ -127,9 +127,7 @@ constexpr field make_field(
 /// A field that must be there.
 template <auto Member>
 constexpr field required_field(
-    std::string_view name,
-    std::string_view about,
-    std::span<const std::string_view> choices = {}) {
+    std::string_view name, std::string_view about, std::span<const std::string_view> choices = {}) {
     return detail::make_field<Member>(name, presence::required, about, choices);
 }
 

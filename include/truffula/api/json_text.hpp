@@ -16,6 +16,8 @@ void append_float(std::string& out, float value);
 /// Appends a decimal number.
 void append_number(std::string& out, std::uint64_t value);
 
-inline void append_bool(std::string& out, bool value) { out += value ? "true" : "false"; }
+inline void append_bool(std::string& out, bool value) {
+    out += value ? "true" : "false";
+}
 
 }  // namespace truffula::api

@@ -5,11 +5,10 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <unistd.h>
 
 using namespace truffula;
 using config::load;
