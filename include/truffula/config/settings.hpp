@@ -77,7 +77,7 @@ struct adapters_section {
     std::uint32_t adapter_backoff_s = 5;
     std::uint32_t adapter_max_backoff_s = 300;
     std::uint64_t max_known_adapters = 10'000;
-    std::uint32_t max_downloads_per_tenant = 64;
+    std::uint32_t max_downloads_per_tenant = 1024;
 };
 
 /// `text`: the tokenizer.

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 using namespace truffula;
 using ids = std::vector<std::uint32_t>;
@@ -29,7 +30,7 @@ public:
     const std::filesystem::path& path() const { return path_; }
 
 private:
-    std::filesystem::path path_ = std::filesystem::temp_directory_path() / "truffula-text-test";
+    std::filesystem::path path_ = std::filesystem::temp_directory_path() / ("truffula-text-test-" + std::to_string(::getpid()));
 };
 
 }  // namespace

@@ -1,0 +1,77 @@
+"""Two thousand streams on more adapters than there are slots: all whole, none doubled, no violation."""
+
+import asyncio
+import math
+
+import pytest
+
+from load import run_all
+from processes import wait_until
+
+STREAMS = 2000
+ADAPTERS = 200
+SLOTS = 16
+TOKENS = 64
+CYCLE_S = 1
+
+OPTIONS = {
+    "--max-concurrent-requests": 4000,
+    "--max-active-adapters": SLOTS,
+    "--adapter-cycle-time-s": CYCLE_S,
+    "--adapter-source": "local",
+    "--max-batch-prefill-tokens": 16384,
+    "--max-batch-total-tokens": 65536,
+}
+
+
+def bodies():
+    return [
+        {
+            "inputs": f"request {i}",
+            "parameters": {"max_new_tokens": TOKENS, "adapter_id": f"a{i % ADAPTERS}"},
+        }
+        for i in range(STREAMS)
+    ]
+
+
+def check_waits(outcomes):
+    """No adapter waits longer than those ahead of it can keep the slots."""
+    load_s = 0.05
+    longest_decode = max(o.last_token - o.first_token for o in outcomes)
+    longest_turn = CYCLE_S + longest_decode + load_s
+    first = {}
+    for o in outcomes:
+        first[o.adapter] = min(first.get(o.adapter, math.inf), o.first_token)
+    for place, (adapter, waited) in enumerate(sorted(first.items(), key=lambda item: item[1])):
+        rounds = math.ceil((place + 1) / SLOTS)
+        assert waited <= rounds * longest_turn, (adapter, waited, rounds)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_every_stream_is_whole(sims, routers, world):
+    group = sims(world=world, record=False)
+    router = routers(group, OPTIONS)
+    outcomes = asyncio.run(run_all(router.port, bodies()))
+    for o in outcomes:
+        o.check(TOKENS)
+    check_waits(outcomes)
+    group.stop()
+
+
+def test_clients_that_leave_give_their_places_back(sims, routers):
+    group = sims(record=False)
+    router = routers(group, OPTIONS)
+    outcomes = asyncio.run(
+        run_all(router.port, bodies(), lambda i: TOKENS // 2 if i % 10 == 0 else None)
+    )
+    for i, o in enumerate(outcomes):
+        if i % 10 == 0:
+            assert o.left, o
+        else:
+            o.check(TOKENS)
+    wait_until(lambda: "lorax_batch_current_size 0" in metrics(router), "an empty batch")
+    assert "lorax_queue_length 0" in metrics(router)
+
+
+def metrics(router) -> str:
+    return router.http.get("/metrics").body.decode()
