@@ -5,7 +5,7 @@
 namespace truffula::shard_llama {
 namespace {
 
-constexpr std::uint32_t most_cells = 1U << 30U;  // llama rounds up, and counts in 32 bits
+constexpr std::uint32_t most_cells = 1U << 24U;  // llama rounds up, and counts in 32 bits
 constexpr std::uint32_t most_sequences = 256;
 constexpr std::uint32_t most_threads = 256;
 constexpr std::uint32_t fewest_cells = 2;  // one for the prompt, one for the answer
@@ -50,6 +50,17 @@ result<> check_sizes(const context_options& o) {
         return out_of_range("--step-tokens", o.step_tokens, most_cells);
     }
     return {};
+}
+
+result<> check_memory(
+    const context_options& o, std::uint64_t bytes_per_cell, std::uint64_t machine_bytes) {
+    const auto wanted = o.max_total_tokens * bytes_per_cell;
+    if (wanted <= machine_bytes) return {};
+    return error{
+        errc::invalid_config,
+        option("--max-total-tokens", o.max_total_tokens) + " takes " +
+            std::to_string(wanted >> 20U) + " MiB, but this machine has " +
+            std::to_string(machine_bytes >> 20U) + " MiB"};
 }
 
 }  // namespace truffula::shard_llama

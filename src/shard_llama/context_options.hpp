@@ -27,4 +27,10 @@ struct context_options {
 /// \errors `errc::invalid_config` with a sentence that names the options.
 result<> check_sizes(const context_options& options);
 
+/// Refuses more cells than this machine has memory for: the kernel would end the process.
+///
+/// \errors `errc::invalid_config` with a sentence that names the option.
+result<> check_memory(
+    const context_options& options, std::uint64_t bytes_per_cell, std::uint64_t machine_bytes);
+
 }  // namespace truffula::shard_llama
