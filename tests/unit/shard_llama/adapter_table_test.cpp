@@ -3,34 +3,24 @@
 #include <catch2/catch.hpp>
 
 #include <filesystem>
-#include <fstream>
-#include <unistd.h>
+#include <string>
 
 using namespace truffula;
 using namespace truffula::shard_llama;
 
 namespace {
 
-/// A folder with `good.gguf` of 512 bytes and `broken.gguf`; the table's memory is 1024 bytes.
+/// `sub` is no file, `broken` not readable; the table's memory is 1024 bytes.
 struct world {
-    world() {
-        std::filesystem::create_directories(folder / "sub.gguf");
-        std::ofstream{folder / "good.gguf"} << std::string(512, 'x');
-        std::ofstream{folder / "other.gguf"} << 'x';
-        std::ofstream{folder / "broken.gguf"} << 'x';
-    }
-    ~world() { std::filesystem::remove_all(folder); }
-    world(const world&) = delete;
-    world& operator=(const world&) = delete;
+    world() { std::filesystem::create_directories(folder.path / "sub.gguf"); }
 
     static result<adapter> read(const std::filesystem::path& file) {
         if (file.stem() == "broken") return error{errc::validation, "bad magic"};
         return fake_weights();
     }
 
-    std::filesystem::path folder =
-        std::filesystem::temp_directory_path() / ("truffula-adapters-" + std::to_string(getpid()));
-    adapter_table table{read, folder, 1024};
+    adapter_folder folder{"good", "other", "broken"};
+    adapter_table table{read, folder.path, 1024};
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "shard_llama/context_options.hpp"
 
+#include "print_result.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <string>

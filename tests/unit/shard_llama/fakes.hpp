@@ -1,13 +1,19 @@
 #pragma once
 
+#include "print_result.hpp"
 #include "shard_llama/adapter_table.hpp"
 #include "shard_llama/backend.hpp"
 #include "shard_llama/batches.hpp"
 
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace truffula::shard_llama {
@@ -65,6 +71,22 @@ inline adapter fake_weights() {
     auto owner = std::make_shared<int>();
     return {owner, reinterpret_cast<llama_adapter_lora*>(owner.get())};
 }
+
+/// A folder of files `<name>.gguf` of 512 bytes, removed at the end.
+struct adapter_folder {
+    adapter_folder(std::initializer_list<const char*> names) {
+        std::filesystem::create_directories(path);
+        for (const std::string name : names) {
+            std::ofstream{path / (name + ".gguf")} << std::string(512, 'x');
+        }
+    }
+    ~adapter_folder() { std::filesystem::remove_all(path); }
+    adapter_folder(const adapter_folder&) = delete;
+    adapter_folder& operator=(const adapter_folder&) = delete;
+
+    std::filesystem::path path =
+        std::filesystem::temp_directory_path() / ("truffula-adapters-" + std::to_string(getpid()));
+};
 
 inline request ask(std::uint64_t id, std::vector<token> prompt, std::uint32_t most_new = 4) {
     request r;
