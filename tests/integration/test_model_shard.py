@@ -39,7 +39,19 @@ def folder(tmp_path_factory):
     assert renamed != whole
     (made / "deeper.gguf").write_bytes(renamed)
     (made / "wider.gguf").write_bytes(widened(whole))
+    (made / "integers.gguf").write_bytes(patched(whole, b".lora_a", 20, "<I", 25))
+    (made / "deep.gguf").write_bytes(patched(whole, b".lora_a", 0, "<IQQ", 3, 576, 8, more=2))
+    (made / "words.gguf").write_bytes(patched(whole, b"adapter.lora.alpha", 0, "<I", 4))
+    (made / "nan.gguf").write_bytes(patched(whole, b"adapter.lora.alpha", 4, "<f", float("nan")))
     return made
+
+
+def patched(whole: bytes, name: bytes, offset: int, form: str, *values, more=None) -> bytes:
+    """`whole` with `values` at `offset` after `name`, and another dimension if `more` says so."""
+    at = whole.index(name) + len(name) + offset
+    end = at + struct.calcsize(form)
+    inserted = b"" if more is None else struct.pack("<Q", more)
+    return whole[:at] + struct.pack(form, *values) + inserted + whole[end:]
 
 
 def widened(whole: bytes) -> bytes:
@@ -193,9 +205,10 @@ def test_refused_calls_leave_the_process_alive(shard):
 
 
 BAD = ["zeros", "empty", "text", "cut20", "cut1000", "cut10000", "cut487072", "cut973144"]
+OTHER = ["model", "qwen2", "deeper", "wider", "integers", "deep", "words", "nan"]
 
 
-@pytest.mark.parametrize("name", [*BAD, "model", "qwen2", "deeper", "wider", "nobody", "../sql", ""])
+@pytest.mark.parametrize("name", [*BAD, *OTHER, "nobody", "../sql", ""])
 def test_a_bad_adapter_is_the_error_of_its_request(shard, name):
     before = shard.generate(ask(1, ROME, new=4, adapter=3))[1]
     why = refusal(lambda: shard.load(name, 50))
