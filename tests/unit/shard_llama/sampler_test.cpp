@@ -67,7 +67,7 @@ TEST_CASE("sampler: a repetition penalty makes seen tokens less likely", "[shard
     const auto chosen = pick(s);  // 4 became 2
     CHECK(chosen.id == 3);
     CHECK(chosen.logprob == Approx(3.0F - log_normaliser(logits)));  // the model's
-    CHECK(pick(s, {-3.0F, -2.0F, -3.5F}).id == 0);                   // -2 became -4
+    CHECK(pick(s, {-3.0F, -2.0F, -3.5F, -9.0F, -9.0F}).id == 0);     // -2 became -4
 }
 
 TEST_CASE("sampler: frequency counts, presence does not", "[shard_llama]") {
