@@ -103,8 +103,9 @@ adapter_table::impl::room adapter_table::impl::leaving_room(bool is_gone) const 
     room freed;
     for (const auto key : resident) {
         const auto& r = records[key];
+        // Draining and not clean: its load failed on some shard, so it cannot come back.
         const bool counts = r.state == adapter_state::offloading ||
-                            (!is_gone && r.state == adapter_state::draining);
+                            (r.state == adapter_state::draining && (!is_gone || !r.is_clean));
         if (!counts) continue;
         ++freed.slots;
         freed.memory += r.share;
@@ -127,6 +128,7 @@ void adapter_table::impl::undrain(changes& c) {
     const auto leaving = draining;
     for (const auto key : leaving) {
         auto& r = records[key];
+        if (!r.is_clean) continue;  // its load failed
         if (found.slots >= wanted.slots && found.memory >= wanted.memory) {
             draining.erase(key);
             r.state = adapter_state::ready;
