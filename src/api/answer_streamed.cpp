@@ -37,10 +37,6 @@ public:
         co_return !is_over_;
     }
 
-    std::size_t waiting_bytes() const override {
-        return running_.sequences.empty() ? 0 : running_.sequences.front()->waiting_bytes();
-    }
-
 private:
     static error incomplete() { return {errc::incomplete_generation, "Incomplete generation"}; }
 

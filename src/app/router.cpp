@@ -99,6 +99,7 @@ batching::engine_settings engine_settings(const config::settings& s) {
     to.paced_adapter_calls = s.adapters.adapter_calls == "paced";
     to.max_batch_prefill_tokens = s.batching.max_batch_prefill_tokens;
     to.max_undelivered_bytes = std::size_t{s.batching.max_undelivered_mib} << 20U;
+    to.max_stream_bytes = std::size_t{s.server.stream_buffer_kib} << 10U;
     to.connect = [settings = group_settings(s)] { return shard::start_group(settings); };
     to.total_budget = [s](const shard::started_group& group) -> result<std::uint32_t> {
         const auto supported = group.max_supported_total_tokens;
@@ -281,8 +282,9 @@ result<> router::start(const std::function<bool()>& should_stop) {
             signal.emit(asio::cancellation_type::terminal);
         });
     }
-    auto made = ready.get();
+    // What was given up may also have ended by an exception, or just in time.
     if (has_given_up) return error{errc::cancelled, "stopped before the shards were ready"};
+    auto made = ready.get();
     if (!made) return made.error();
     i.engine = std::move(*made);
     i.server->start(i.routes());

@@ -4,7 +4,9 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
 
+#include <string>
 #include <utility>
 
 namespace truffula::batching {
@@ -12,8 +14,13 @@ namespace truffula::batching {
 stream_core::stream_core(
     scheduler::request_id id,
     std::shared_ptr<delivery_lane> lane,
+    std::size_t max_waiting_bytes,
     std::function<void(scheduler::request_id)> cancel)
-    : id_(id), lane_(std::move(lane)), cancel_(std::move(cancel)), wake_(lane_->executor(), 1) {}
+    : id_(id),
+      lane_(std::move(lane)),
+      max_waiting_bytes_(max_waiting_bytes),
+      cancel_(std::move(cancel)),
+      wake_(lane_->executor(), 1) {}
 
 void stream_core::fail(error why) {
     lane_->post(notice{shared_from_this(), std::move(why)});
@@ -31,14 +38,25 @@ void stream_core::take(
         times.first_token = from.arrived;
     }
     auto step = shard::read_generation(generation);
-    if (!step) {
-        end({errc::generation, "Server error: " + step.error().detail});
-        cancel_(id_);
-        return;
-    }
+    if (!step) return give_up({errc::generation, "Server error: " + step.error().detail});
     is_complete_ = step->finished.has_value();
     waiting_bytes_ += generation.size();
     ready_.push_back({std::move(*step), generation.size()});
+    // A step that waits alone is not the reader's fault, however large it is.
+    if (waiting_bytes_ <= max_waiting_bytes_ || ready_.size() == 1) return;
+    ready_.clear();
+    waiting_bytes_ = 0;
+    is_complete_ = false;
+    spdlog::info("request {}: ended, its client reads too slowly", id_);
+    give_up(
+        {errc::generation,
+         "the client reads too slowly: more than " + std::to_string(max_waiting_bytes_ / 1024) +
+             " KiB of its answer wait"});
+}
+
+void stream_core::give_up(error why) {
+    end(std::move(why));
+    cancel_(id_);
 }
 
 void stream_core::end(error why) {

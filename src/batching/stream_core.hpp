@@ -19,10 +19,12 @@ namespace truffula::batching {
 /// request's entry; all but `fail` and `abandoned` belongs to the HTTP thread.
 class stream_core final : public scheduler::sink, public std::enable_shared_from_this<stream_core> {
 public:
+    /// \param max_waiting_bytes what may pile up before a slow reader: beyond it the stream ends.
     /// \param cancel tells the engine that the client left; called on the HTTP thread.
     stream_core(
         scheduler::request_id id,
         std::shared_ptr<delivery_lane> lane,
+        std::size_t max_waiting_bytes,
         std::function<void(scheduler::request_id)> cancel);
 
     void fail(error why) override;
@@ -48,7 +50,6 @@ public:
 
     boost::asio::awaitable<result<std::optional<inference::step>>> next();
     std::optional<inference::step> poll();
-    std::size_t waiting_bytes() const noexcept { return waiting_bytes_; }
 
     inference::timeline times;
 
@@ -58,9 +59,11 @@ private:
         std::size_t bytes;
     };
     bool has_ended() const noexcept { return failure_.has_value() || is_complete_; }
+    void give_up(error why);
 
     scheduler::request_id id_;
     std::shared_ptr<delivery_lane> lane_;
+    std::size_t max_waiting_bytes_;
     std::function<void(scheduler::request_id)> cancel_;
     std::atomic<bool> is_abandoned_{false};
 
@@ -81,7 +84,6 @@ public:
         return core_->next();
     }
     std::optional<inference::step> poll() override { return core_->poll(); }
-    std::size_t waiting_bytes() const override { return core_->waiting_bytes(); }
     const inference::timeline& times() const override { return core_->times; }
 
 private:

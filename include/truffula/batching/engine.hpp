@@ -59,6 +59,7 @@ struct engine_settings {
     bool paced_adapter_calls = true;  ///< At most one is started per step while requests run.
     std::uint32_t max_batch_prefill_tokens = 4096;
     std::size_t max_undelivered_bytes = 16U << 20U;  ///< Of each HTTP thread.
+    std::size_t max_stream_bytes = 64U << 10U;       ///< Of a stream, before a slow reader.
 
     /// Connects to the shards anew after they were lost: `shard::start_group` with its settings.
     std::function<boost::asio::awaitable<result<shard::started_group>>()> connect;

@@ -40,9 +40,6 @@ public:
     ///
     /// \cancellation terminal. Must leave the source in a state that can be destroyed or awaited.
     virtual boost::asio::awaitable<bool> next(std::string& out) = 0;
-
-    /// Bytes that wait inside the source: the session ends a stream whose reader lets them pile up.
-    virtual std::size_t waiting_bytes() const { return 0; }
 };
 
 struct response {

@@ -26,9 +26,6 @@ public:
     /// The next step if it is here already. Tokens that are ready together go out together.
     virtual std::optional<step> poll() = 0;
 
-    /// Bytes that arrived and were not taken yet: a slow reader lets them pile up.
-    virtual std::size_t waiting_bytes() const = 0;
-
     /// Valid up to the station the steps received so far prove.
     virtual const timeline& times() const = 0;
 };
