@@ -16,6 +16,13 @@ bool holds_more_than(const shard::cached_batch& batch, std::size_t left) {
 
 }  // namespace
 
+/// An answer about another batch than the one that was asked for cannot be gone on with.
+void engine_core::check_batch(result<shard::step_answer>& answer, std::uint64_t expected) {
+    if (!answer || !answer->batch || answer->batch->id == expected) return;
+    observer_.protocol_error("other_batch", 1);
+    answer = error{errc::protocol, "the shards answered with another batch"};
+}
+
 /// In the gap: marks what ended, keeps the answer for `deliver`. A Decode replaces what the shards
 /// know of the batch (`first` 0), a Prefill adds to it.
 void engine_core::take(shard::step_answer answer, std::size_t first) {

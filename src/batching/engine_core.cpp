@@ -116,7 +116,10 @@ public:
         if (is_stopped_) return error{errc::shutting_down, "the router is shutting down"};
         const auto id = core_->next_request_id.fetch_add(1, std::memory_order_relaxed);
         auto client = std::make_shared<stream_core>(
-            id, core_->lanes[thread], [core = core_](scheduler::request_id gone) {
+            id,
+            core_->lanes[thread],
+            core_->max_stream_bytes(),
+            [core = core_](scheduler::request_id gone) {
                 asio::post(core->executor, [core, gone] { core->leave(gone); });
             });
         scheduler::entry e;

@@ -56,6 +56,9 @@ public:
     asio::any_io_executor executor;
     std::atomic<scheduler::request_id> next_request_id{0};
 
+    /// \threads any.
+    std::size_t max_stream_bytes() const noexcept { return settings_.max_stream_bytes; }
+
     /// What HTTP threads may ask for.
     struct shared_facts {
         shard::model_info model;
@@ -93,6 +96,7 @@ private:
     shard::prefill_batch describe(const std::vector<scheduler::batch_entry>& entries);
 
     // answers.cpp: what an answer does to the running batch
+    void check_batch(result<shard::step_answer>& answer, std::uint64_t expected);
     void take(shard::step_answer answer, std::size_t first);
     asio::awaitable<void> drop_ended(std::size_t first);
     void deliver();

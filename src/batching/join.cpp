@@ -41,6 +41,7 @@ asio::awaitable<void> engine_core::prefill(
     auto call = group_->start_prefill(batch);
     deliver();
     auto answer = co_await call->get();
+    check_batch(answer, batch.id);
     last_inference_succeeded_ = answer.has_value();
     observer_.inference_done(
         "prefill", answer.has_value(), std::chrono::steady_clock::now() - started);

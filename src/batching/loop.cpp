@@ -86,6 +86,7 @@ asio::awaitable<void> engine_core::step() {
     stepped_.try_send(boost::system::error_code{});
     auto joining = co_await plan_join();
     auto answer = co_await call->get();
+    check_batch(answer, cached_.front().id);
     last_inference_succeeded_ = answer.has_value();
     if (!answer) {
         observer_.inference_done("decode", false, std::chrono::steady_clock::now() - started);
