@@ -96,6 +96,11 @@ asio::awaitable<void> connection::run(std::shared_ptr<connection> self) {
     self->socket_.close(ignored);
 }
 
+void connection::close_if_kept() {
+    error_code ec;
+    if (is_kept_ && socket_.available(ec) == 0) close_if_idle();
+}
+
 void connection::close_if_idle() {
     if (!is_idle_) return;
     error_code ignored;
@@ -132,6 +137,7 @@ asio::awaitable<bool> connection::serve_one() {
     must_close_ = !message.keep_alive() || server_->is_closing;
     const bool goes_on = co_await answer(std::move(r), in);
     is_idle_ = true;
+    is_kept_ = true;
     co_return goes_on && !must_close_ && !server_->is_closing;
 }
 

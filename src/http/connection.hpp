@@ -37,7 +37,11 @@ public:
 
     static boost::asio::awaitable<void> run(std::shared_ptr<connection> self);
 
-    /// Ends an idle connection; one that answers goes on.
+    /// Ends a connection that waits for another request; one that answers goes on, and one that was
+    /// just opened may still ask.
+    void close_if_kept();
+
+    /// Ends a connection that waits for a request.
     void close_if_idle();
 
     /// Ends what is under way.
@@ -71,6 +75,7 @@ private:
     bool is_http_1_0_ = false;
     bool must_close_ = false;
     bool is_idle_ = true;
+    bool is_kept_ = false;  // alive after an answer
 };
 
 }  // namespace truffula::http

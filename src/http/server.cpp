@@ -153,7 +153,7 @@ void server::start(std::vector<route> routes) {
 void server::begin_shutdown() {
     if (!impl_->context) return;
     impl_->context->is_closing = true;
-    impl_->for_all([](connection& c) { c.close_if_idle(); });
+    impl_->for_all([](connection& c) { c.close_if_kept(); });
 }
 
 void server::stop(std::chrono::milliseconds grace) {
@@ -165,6 +165,7 @@ void server::stop(std::chrono::milliseconds grace) {
         impl_->pause->cancel();
     });
     if (!impl_->context) return;
+    impl_->for_all([](connection& c) { c.close_if_idle(); });
     if (impl_->wait_for_end(grace)) return;
     // A connection dealt out meanwhile is idle or ends with its answer: ask until none is left.
     do {
