@@ -38,7 +38,7 @@ struct table_settings {
     std::chrono::seconds proof_lifetime{300};       ///< How long a token stays authorised.
     std::chrono::milliseconds first_backoff{5000};  ///< After a failure; doubles.
     std::chrono::milliseconds last_backoff{300'000};
-    std::size_t max_known_adapters = 10'000;    ///< Neither resident nor waited for.
+    std::size_t max_known_adapters = 10'000;      ///< Neither resident nor waited for.
     std::size_t max_downloads_per_tenant = 1024;  ///< Waiting or running at a time.
 };
 

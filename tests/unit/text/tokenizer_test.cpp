@@ -30,7 +30,8 @@ public:
     const std::filesystem::path& path() const { return path_; }
 
 private:
-    std::filesystem::path path_ = std::filesystem::temp_directory_path() / ("truffula-text-test-" + std::to_string(::getpid()));
+    std::filesystem::path path_ = std::filesystem::temp_directory_path() /
+                                  ("truffula-text-test-" + std::to_string(::getpid()));
 };
 
 }  // namespace
