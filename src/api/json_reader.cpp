@@ -70,10 +70,15 @@ bool json_reader::refuse(std::string reason) {
     return false;
 }
 
+/// What one value may be here: that of the current field, or of an element of its list.
+json_kind json_reader::scalar_kind() const {
+    const auto kind = current() ? current()->kind : json_kind::object;
+    if (!list_) return kind;
+    return kind == json_kind::text_list ? json_kind::text : json_kind::f32;
+}
+
 bool json_reader::mismatch(std::string_view found) {
-    auto kind = current() ? current()->kind : json_kind::object;
-    if (list_) kind = kind == json_kind::text_list ? json_kind::text : json_kind::f32;
-    return refuse("expected " + expected(kind) + ", found " + std::string{found});
+    return refuse("expected " + expected(scalar_kind()) + ", found " + std::string{found});
 }
 
 bool json_reader::may_go_deeper() {
@@ -132,8 +137,8 @@ bool json_reader::number_unsigned(number_unsigned_t value) {
 bool json_reader::store_integer(std::int64_t value, std::uint64_t magnitude, bool is_negative) {
     const auto digits = is_negative ? std::to_string(value) : std::to_string(magnitude);
     if (keep_any(digits)) return true;
-    const auto kind = current() ? current()->kind : json_kind::object;
-    if (kind == json_kind::f32 || kind == json_kind::f32_list) {
+    const auto kind = scalar_kind();
+    if (kind == json_kind::f32) {
         const auto number = is_negative ? static_cast<float>(value) : static_cast<float>(magnitude);
         store(number);
         return true;
@@ -161,8 +166,7 @@ bool json_reader::number_float(number_float_t value, const string_t& digits) {
 }
 
 bool json_reader::store_float(double value, std::string_view digits) {
-    const auto kind = current() ? current()->kind : json_kind::object;
-    const bool takes = kind == json_kind::f32 || (list_ && kind == json_kind::f32_list);
+    const bool takes = scalar_kind() == json_kind::f32;
     const bool fits = std::fabs(value) <= static_cast<double>(std::numeric_limits<float>::max());
     if (!takes || !fits) {
         constexpr std::size_t shown = 32;
@@ -178,16 +182,14 @@ bool json_reader::string(string_t& value) {
         return true;
     }
     if (is_ignored()) return true;
-    const auto kind = current() ? current()->kind : json_kind::object;
+    const auto kind = scalar_kind();
     if (kind == json_kind::any) {
         raw_json kept;
         append_string(kept.text, value);
         store(std::move(kept));
         return true;
     }
-    if (kind != json_kind::text && !(list_ && kind == json_kind::text_list)) {
-        return mismatch("a string");
-    }
+    if (kind != json_kind::text) return mismatch("a string");
     const auto choices = current()->choices;
     if (!choices.empty() && std::find(choices.begin(), choices.end(), value) == choices.end()) {
         std::string names;

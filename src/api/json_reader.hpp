@@ -53,6 +53,7 @@ private:
         return frames_.empty() ? nullptr : frames_.back().current;
     }
 
+    json_kind scalar_kind() const;
     bool open_other(char bracket, std::string* keep);
     bool close_other(char bracket);
     bool keep_any(std::string_view literal);
