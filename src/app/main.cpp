@@ -2,6 +2,7 @@
 #include "truffula/config/load.hpp"
 #include "truffula/telemetry/log.hpp"
 
+#include <google/protobuf/stubs/logging.h>
 #include <spdlog/spdlog.h>
 
 #include <csignal>
@@ -67,6 +68,8 @@ int serve(const config::loaded& config) {
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
+    // It would write a line for every broken text of a shard; the request's error tells of it.
+    google::protobuf::SetLogHandler(nullptr);
     const std::vector<std::string> arguments{argv + 1, argv + argc};
     const auto config = config::load(arguments, config::current_environment());
     if (!config) return fail(config.error(), exit_usage);
