@@ -39,7 +39,9 @@ std::optional<rejection> read_json(
 bool is_json_content_type(std::string_view value) noexcept {
     constexpr std::string_view type = "application/";
     const auto mime = trimmed(value.substr(0, value.find(';')));
-    const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
+    const auto same = [](unsigned char wanted, unsigned char found) {
+        return wanted == std::tolower(found);
+    };
     if (mime.size() <= type.size()) return false;
     if (!std::equal(type.begin(), type.end(), mime.begin(), same)) return false;
     const auto sub = mime.substr(type.size());
