@@ -86,6 +86,12 @@ std::string tenant_of_token(std::string_view token) {
     return "token-" + std::to_string(hash);
 }
 
+bool is_preloaded(const adapter_choice& choice, const shard::model_info& model) {
+    const auto& loaded = model.preloaded_adapters;
+    const auto same = [&](const auto& p) { return p.what.ids == choice.ref.what.ids; };
+    return std::any_of(loaded.begin(), loaded.end(), same);
+}
+
 }  // namespace
 
 bool has_control_character(std::string_view name) noexcept {
@@ -137,13 +143,24 @@ adapter_choice choose_adapter(
 
 result<> check_source(const adapter_choice& choice, const shard::model_info& model) {
     if (choice.is_source_known || choice.ref.is_base()) return {};
-    const auto& loaded = model.preloaded_adapters;
-    const auto same = [&](const auto& p) { return p.what.ids == choice.ref.what.ids; };
-    if (std::any_of(loaded.begin(), loaded.end(), same)) return {};
+    if (is_preloaded(choice, model)) return {};
     return error{
         errc::rpc_failed,
         "Invalid source '" + choice.source_name + "' when downloading adapter '" +
             joined(choice.ref.what.ids) + "'"};
+}
+
+result<> check_allowed(
+    const adapter_choice& choice,
+    const std::set<std::string, std::less<>>& allowed,
+    const shard::model_info& model) {
+    if (allowed.empty() || choice.ref.is_base() || is_preloaded(choice, model)) return {};
+    for (const auto& id : choice.ref.what.ids) {
+        if (id == base_name || allowed.contains(id)) continue;
+        return error{
+            errc::unknown_model, "The adapter `" + id + "` does not exist or may not be used"};
+    }
+    return {};
 }
 
 std::string adapter_header(const generate_parameters& asked) {

@@ -55,6 +55,10 @@ result<running_generation> hand_over(
     if (!counts) return counts.error();
     call.observer->validated(counts->input, counts->new_tokens);
     const auto choice = choose_adapter(asked, with.default_adapter_source, call.tenant);
+    if (!with.allowed_adapters.empty()) {
+        auto fine = check_allowed(choice, with.allowed_adapters, with.engine->model());
+        if (!fine) return fine.error();
+    }
     if (!choice.is_source_known) {
         if (auto fine = check_source(choice, with.engine->model()); !fine) return fine.error();
     }
@@ -95,7 +99,9 @@ asio::awaitable<result<running_generation>> begin_generation(
 
 std::string_view failure_kind(const error& e) noexcept {
     if (e.code == errc::overloaded) return "overloaded";
-    if (e.code == errc::validation) return "validation";
+    if (e.code == errc::validation || e.code == errc::too_long || e.code == errc::unknown_model) {
+        return "validation";
+    }
     if (e.code == errc::incomplete_generation) return "incomplete";
     if (e.code == errc::cancelled) return "dropped";
     return "generation";

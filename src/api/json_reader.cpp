@@ -17,12 +17,14 @@ std::string expected(json_kind kind) {
         case json_kind::u32: return "an integer from 0 to 4294967295";
         case json_kind::i32: return "an integer from -2147483648 to 2147483647";
         case json_kind::u64: return "an integer from 0 to 18446744073709551615";
+        case json_kind::i64: return "an integer from -9223372036854775808 to 9223372036854775807";
         case json_kind::f32: return "a 32-bit number";
         case json_kind::text: return "a string";
         case json_kind::text_list: return "an array of strings";
         case json_kind::f32_list: return "an array of 32-bit numbers";
         case json_kind::object: return "an object";
-        case json_kind::any: return "any value";
+        case json_kind::any:
+        case json_kind::text_or_any: return "any value";
     }
     return "another value";
 }
@@ -50,6 +52,13 @@ std::string reason_of(std::string_view what) {
     return text;
 }
 
+/// Where an object or list is kept as text; null: it is read by a schema.
+std::string* text_to_keep(const field& f, void* owner) {
+    if (f.kind == json_kind::any) return &static_cast<raw_json*>(f.slot(owner))->text;
+    if (f.kind == json_kind::text_or_any) return &static_cast<text_or_json*>(f.slot(owner))->text;
+    return nullptr;
+}
+
 }  // namespace
 
 std::string json_reader::path() const {
@@ -65,8 +74,8 @@ std::string json_reader::path() const {
 
 bool json_reader::refuse(std::string reason) {
     auto where = path();
-    if (!where.empty()) where += ": ";
-    failure_ = rejection{422, std::string{mistyped} + where + reason};
+    auto text = std::string{mistyped} + where + (where.empty() ? "" : ": ") + reason;
+    failure_ = rejection{422, std::move(text), std::move(where), std::move(reason)};
     return false;
 }
 
@@ -83,10 +92,8 @@ bool json_reader::mismatch(std::string_view found) {
 
 bool json_reader::may_go_deeper() {
     if (frames_.size() + other_depth_ + (list_ ? 1 : 0) < max_json_depth) return true;
-    failure_ = rejection{
-        400,
-        std::string{malformed} + "nested deeper than " + std::to_string(max_json_depth) +
-            " levels"};
+    auto reason = "nested deeper than " + std::to_string(max_json_depth) + " levels";
+    failure_ = rejection{400, std::string{malformed} + reason, {}, reason};
     return false;
 }
 
@@ -107,8 +114,15 @@ bool json_reader::keep_any(std::string_view literal) {
         return true;
     }
     if (is_ignored()) return true;
-    if (!current() || current()->kind != json_kind::any) return false;
-    store(raw_json{std::string{literal}});
+    const auto kind = current() ? current()->kind : json_kind::object;
+    const bool is_absent = literal == "null" && current() && current()->must == presence::optional;
+    if (kind == json_kind::any) {
+        store(raw_json{std::string{literal}});
+    } else if (kind == json_kind::text_or_any && !is_absent) {
+        store(text_or_json{false, std::string{literal}});
+    } else {
+        return false;
+    }
     return true;
 }
 
@@ -148,6 +162,10 @@ bool json_reader::store_integer(std::int64_t value, std::uint64_t magnitude, boo
     };
     if (kind == json_kind::u64 && fits(0, std::numeric_limits<std::uint64_t>::max())) {
         store(magnitude);
+    } else if (
+        kind == json_kind::i64 &&
+        fits(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max())) {
+        store(is_negative ? value : static_cast<std::int64_t>(magnitude));
     } else if (kind == json_kind::u32 && fits(0, std::numeric_limits<std::uint32_t>::max())) {
         store(static_cast<std::uint32_t>(magnitude));
     } else if (
@@ -189,6 +207,10 @@ bool json_reader::string(string_t& value) {
         store(std::move(kept));
         return true;
     }
+    if (kind == json_kind::text_or_any) {
+        store(text_or_json{true, std::move(value)});
+        return true;
+    }
     if (kind != json_kind::text) return mismatch("a string");
     const auto choices = current()->choices;
     if (!choices.empty() && std::find(choices.begin(), choices.end(), value) == choices.end()) {
@@ -225,9 +247,7 @@ bool json_reader::start_object(std::size_t) {
     }
     const auto* f = current();
     void* owner = frames_.back().owner;
-    if (f->kind == json_kind::any) {
-        return open_other('{', &static_cast<raw_json*>(f->slot(owner))->text);
-    }
+    if (auto* const kept = text_to_keep(*f, owner)) return open_other('{', kept);
     if (list_ || f->kind != json_kind::object) return mismatch("an object");
     frames_.push_back({&f->object(), f->slot(owner)});
     return true;
@@ -271,9 +291,7 @@ bool json_reader::start_array(std::size_t) {
     if (frames_.empty()) return mismatch("an array");
     const auto* f = current();
     void* owner = frames_.back().owner;
-    if (f->kind == json_kind::any) {
-        return open_other('[', &static_cast<raw_json*>(f->slot(owner))->text);
-    }
+    if (auto* const kept = text_to_keep(*f, owner)) return open_other('[', kept);
     if (list_ || !is_list(f->kind)) return mismatch("an array");
     list_ = f->slot(owner);
     list_at_ = 0;
@@ -288,7 +306,8 @@ bool json_reader::end_array() {
 
 bool json_reader::parse_error(
     std::size_t, const std::string&, const nlohmann::detail::exception& what) {
-    failure_ = rejection{400, std::string{malformed} + reason_of(what.what())};
+    auto reason = reason_of(what.what());
+    failure_ = rejection{400, std::string{malformed} + reason, {}, std::move(reason)};
     return false;
 }
 

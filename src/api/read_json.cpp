@@ -27,7 +27,10 @@ std::optional<rejection> read_json(
     std::string_view body, const object_schema& schema, void* target) {
     if (body.starts_with(byte_order_mark)) {  // nlohmann would skip it
         return rejection{
-            400, "Failed to parse the request body as JSON: it begins with a byte order mark"};
+            400,
+            "Failed to parse the request body as JSON: it begins with a byte order mark",
+            {},
+            "it begins with a byte order mark"};
     }
     json_reader reader{schema, target};
     constexpr bool to_the_end = false;
@@ -54,7 +57,8 @@ bool is_json_content_type(std::string_view value) noexcept {
 }
 
 rejection wrong_content_type() {
-    return {415, "Expected request with `Content-Type: application/json`"};
+    constexpr auto reason = "Expected request with `Content-Type: application/json`";
+    return {415, reason, {}, reason};
 }
 
 }  // namespace truffula::api

@@ -17,6 +17,10 @@ error refusal(std::string why) {
     return {errc::validation, std::move(why)};
 }
 
+error too_long(std::string why) {
+    return {errc::too_long, std::move(why)};
+}
+
 bool samples(const generate_parameters& p) {
     return p.do_sample || p.temperature || p.top_k || p.top_p || p.typical_p;
 }
@@ -65,7 +69,7 @@ result<token_counts> check_unknown_length(const generate_parameters& asked, cons
     const auto input = asked.truncate.value_or(allowed.max_input_length);
     const auto fresh = asked.max_new_tokens.value_or(to_u32(rest(allowed.max_total_tokens, input)));
     if (input + fresh > allowed.max_total_tokens) {  // 22
-        return refusal(
+        return too_long(
             "`max_new_tokens` must be <= " +
             to_string(rest(allowed.max_total_tokens, allowed.max_input_length)) +
             ". Given: " + to_string(fresh));
@@ -130,13 +134,13 @@ result<token_counts> check_lengths(
     if (!input_tokens) return check_unknown_length(asked, allowed);
     const std::uint64_t input = *input_tokens;
     if (asked.max_new_tokens && input + *asked.max_new_tokens > allowed.max_total_tokens) {  // 20
-        return refusal(
+        return too_long(
             "`inputs` tokens + `max_new_tokens` must be <= " + to_string(allowed.max_total_tokens) +
             ". Given: " + to_string(input) + " `inputs` tokens and " +
             to_string(*asked.max_new_tokens) + " `max_new_tokens`");
     }
     if (input > allowed.max_input_length) {  // 21
-        return refusal(
+        return too_long(
             "`inputs` must have less than " + to_string(allowed.max_input_length) +
             " tokens. Given: " + to_string(input));
     }

@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     // It would write a line for every broken text of a shard; the request's error tells of it.
     google::protobuf::SetLogHandler(nullptr);
     const std::vector<std::string> arguments{argv + 1, argv + argc};
-    const auto config = config::load(arguments, config::current_environment());
+    const auto config = config::load(arguments, config::current_environment(), argv[0]);
     if (!config) return fail(config.error(), exit_usage);
     if (config->print) {
         std::cout << *config->print;

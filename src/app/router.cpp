@@ -3,6 +3,7 @@
 #include "app/engine_metrics.hpp"
 #include "app/request_metrics.hpp"
 #include "truffula/api/native.hpp"
+#include "truffula/api/openai/fault.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/http/server.hpp"
 #include "truffula/telemetry/registry.hpp"
@@ -48,6 +49,7 @@ http::server_settings server_settings(const config::settings& s) {
     to.max_body_bytes = s.server.max_body_bytes;
     to.read_timeout = std::chrono::seconds{s.server.read_timeout_s};
     to.write_timeout = std::chrono::seconds{s.server.write_timeout_s};
+    if (s.server.compat == "openai") to.describe_refusal = api::openai::describe_refusal;
     to.cors.allow_origin = s.server.cors_allow_origin;
     to.cors.allow_method = s.server.cors_allow_method;
     to.cors.allow_header = s.server.cors_allow_header;
@@ -205,6 +207,9 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->limits.max_total_tokens = settings.batching.max_total_tokens;
     to->facts = facts(settings, files);
     to->default_adapter_source = settings.adapters.adapter_source;
+    const auto& allowed = settings.adapters.allowed_adapters;
+    to->allowed_adapters.insert(allowed.begin(), allowed.end());
+    to->compat = settings.server.compat == "lorax" ? api::compat::lorax : api::compat::openai;
     to->is_shutting_down = [this] { return is_shutting_down.load(); };
     to->metrics_text = [this] { return metrics.text(); };
     to->metrics_json = [this] { return metrics.json(); };

@@ -13,6 +13,8 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 namespace truffula::config {
 namespace {
 
+constexpr std::string_view lorax_program = "lorax-router";
+
 /// What no single option can tell.
 std::optional<error> contradiction(const loaded& l) {
     const auto& s = l.values;
@@ -76,13 +78,18 @@ environment current_environment() {
     return env;
 }
 
-result<loaded> load(const std::vector<std::string>& arguments, const environment& env) {
+result<loaded> load(
+    const std::vector<std::string>& arguments, const environment& env, std::string_view program) {
     auto line = read_command_line(arguments);
     if (!line) return line.error();
     loaded out;
     if (line->print) {
         out.print = std::move(line->print);
         return out;
+    }
+    if (program.substr(program.rfind('/') + 1) == lorax_program) {
+        out.values.server.compat = "lorax";
+        out.origins["server.compat"] = "the program's name";
     }
     auto file = line->config_file;
     if (const auto named = env.find("TRUFFULA_CONFIG"); file.empty() && named != env.end()) {

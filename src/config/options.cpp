@@ -159,6 +159,7 @@ void add_server(table& t) {
     t.section("server");
     t.text("hostname", FIELD(server, hostname), "an IP address", "Address to listen on");
     t.number<std::uint16_t>("port", FIELD(server, port), 0, 65535, "", "Port to listen on; 0: any free one");
+    t.choice("compat", FIELD(server, compat), {"openai", "lorax"}, "How the /v1 routes behave: as OpenAI's reference says, or as a LoRAX router's; lorax is the default under the program name lorax-router");
     t.number<u32>("http_threads", FIELD(server, http_threads), 0, 256, "threads", "Threads that serve HTTP; 0: processors less one");
     t.number<u64>("max_concurrent_requests", FIELD(server, max_concurrent_requests), 1, most<u64>, "requests", "Requests waiting or running; beyond it clients get 429");
     t.number<u64>("max_best_of", FIELD(server, max_best_of), 1, most<u64>, "sequences", "Most `best_of` that a client may ask for");
@@ -232,6 +233,7 @@ void add_adapters(table& t) {
     t.number<u32>("adapter_max_backoff_s", FIELD(adapters, adapter_max_backoff_s), 1, 86'400, "seconds", "At most so long");
     t.number<u64>("max_known_adapters", FIELD(adapters, max_known_adapters), 1, 100'000'000, "adapters", "Adapters remembered that are neither loaded nor waited for");
     t.number<u32>("max_downloads_per_tenant", FIELD(adapters, max_downloads_per_tenant), 1, most<u32>, "downloads", "Downloads that one tenant may have waiting");
+    t.list("allowed_adapters", FIELD(adapters, allowed_adapters), "a list of adapter ids", "Adapters that requests may name, beside preloaded ones; none given: any");
 }
 
 void add_text(table& t) {

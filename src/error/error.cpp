@@ -18,6 +18,8 @@ public:
         switch (static_cast<errc>(value)) {
             case errc::overloaded: return "overloaded";
             case errc::validation: return "invalid request";
+            case errc::too_long: return "too many tokens";
+            case errc::unknown_model: return "unknown model";
             case errc::generation: return "generation failed";
             case errc::rpc_failed: return "shard answered an error";
             case errc::connection: return "no connection";
@@ -49,7 +51,9 @@ error_description describe(boost::system::error_code code) noexcept {
     if (code.category() != truffula_category()) return {424, "generation", failed};
     switch (static_cast<errc>(code.value())) {
         case errc::overloaded: return {429, "overloaded", ""};
-        case errc::validation: return {422, "validation", "Input validation error: "};
+        case errc::validation:
+        case errc::too_long:
+        case errc::unknown_model: return {422, "validation", "Input validation error: "};
         case errc::rpc_failed:
         case errc::deadline_exceeded:
         case errc::protocol: return {424, "generation", shard_failed};

@@ -149,6 +149,7 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     must_close_ = true;
     has_origin_ = false;
     is_http_1_0_ = false;
+    path_.clear();
     auto [ec, n] = co_await bhttp::async_read_header(socket_, buffer_, parser, tuple_awaitable);
     if (ec) {
         const bool is_closed =
@@ -162,6 +163,7 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     const auto origin = message.find(bhttp::field::origin);
     has_origin_ = origin != message.end();
     if (has_origin_) origin_ = std::string{origin->value()};
+    path_ = split_target({message.target().data(), message.target().size()}).path;
     const auto fields = std::distance(message.begin(), message.end());
     if (static_cast<std::size_t>(fields) > server_->settings.max_headers) {
         co_await refuse(431, std::string{}, true);
@@ -215,12 +217,24 @@ asio::awaitable<bool> connection::discard_body(parsed& in) {
 }
 
 asio::awaitable<void> connection::refuse(int status, std::string text, bool close) {
-    response r;
+    auto r = refusal(status, text, close);
+    auto head = head_of(r, false, r.body.size());
+    co_await write(std::move(head), std::move(r.body));
+}
+
+/// What the server itself answers to a request that no handler sees.
+response connection::refusal(int status, std::string_view text, bool close) const {
+    std::optional<response> described;
+    const auto& describe = server_->settings.describe_refusal;
+    if (describe && !path_.empty()) described = describe(path_, status, text);
+    response r = described ? std::move(*described) : response{};
     r.status = status;
-    if (!text.empty()) r.content_type = plain_text;
     r.close = close;
-    auto head = head_of(r, false, text.size());
-    co_await write(std::move(head), std::move(text));
+    if (!described && !text.empty()) {
+        r.content_type = plain_text;
+        r.body = text;
+    }
+    return r;
 }
 
 /// Finds the handler. False: the connection cannot go on.
@@ -236,11 +250,11 @@ asio::awaitable<bool> connection::answer(std::shared_ptr<const request> r, parse
         co_return co_await write(std::move(head), std::string{});
     }
     if (found.handle == nullptr) {
-        response none;
-        none.status = found.status;
+        auto none = refusal(found.status, {}, false);
         if (!found.allow.empty()) none.headers.emplace_back("allow", found.allow);
-        auto head = head_of(none, false, 0);
-        co_return co_await write(std::move(head), std::string{});
+        auto head = head_of(none, false, none.body.size());
+        if (r->method == "HEAD") none.body.clear();
+        co_return co_await write(std::move(head), std::move(none.body));
     }
     using namespace asio::experimental::awaitable_operators;
     const bool is_head = r->method == "HEAD";
@@ -259,11 +273,11 @@ asio::awaitable<response> connection::handle(const handler& h, std::shared_ptr<c
         what = e.what();
     }
     spdlog::error("{} {} failed: {}", r->method, r->path, what);
-    response failed;
-    failed.status = 500;
-    failed.content_type = "application/json";
-    failed.body = R"({"error":"Internal error","error_type":"internal"})";
-    failed.close = true;
+    auto failed = refusal(500, "Internal error", true);
+    if (failed.content_type == plain_text) {
+        failed.content_type = "application/json";
+        failed.body = R"({"error":"Internal error","error_type":"internal"})";
+    }
     co_return failed;
 }
 

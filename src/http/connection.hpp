@@ -14,6 +14,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace truffula::http {
 
@@ -62,6 +63,7 @@ private:
     boost::asio::awaitable<bool> stream(response r, std::string head);
     boost::asio::awaitable<bool> write(std::string head, std::string body);
     boost::asio::awaitable<void> wait_farewell();
+    response refusal(int status, std::string_view text, bool close) const;
     std::string head_of(const response& r, bool is_stream, std::size_t length) const;
 
     std::shared_ptr<server_context> server_;
@@ -71,6 +73,7 @@ private:
     std::shared_ptr<deadline> deadline_;
     boost::asio::cancellation_signal stop_;
     std::string origin_;  // of the request being answered
+    std::string path_;    // likewise
     bool has_origin_ = false;
     bool is_http_1_0_ = false;
     bool must_close_ = false;

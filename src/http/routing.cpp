@@ -5,18 +5,36 @@
 namespace truffula::http {
 
 routing_table::routing_table(std::vector<route> routes) {
-    for (auto& r : routes) by_path_[r.path].push_back(std::move(r));
+    for (auto& r : routes) {
+        if (r.path.ends_with("/*")) {
+            below_[r.path.substr(0, r.path.size() - 1)].push_back(std::move(r));
+        } else {
+            by_path_[r.path].push_back(std::move(r));
+        }
+    }
+}
+
+/// Those of the path itself, else of the longest `/a/*` that it is below.
+const std::vector<route>* routing_table::routes_of(const std::string& path) const {
+    if (const auto at = by_path_.find(path); at != by_path_.end()) return &at->second;
+    if (below_.empty()) return nullptr;
+    for (auto end = path.rfind('/'); end != std::string::npos && end > 0;
+         end = path.rfind('/', end - 1)) {
+        const auto at = below_.find(path.substr(0, end + 1));
+        if (at != below_.end() && path.size() > end + 1) return &at->second;
+    }
+    return nullptr;
 }
 
 routing_table::match routing_table::find(std::string_view method, const std::string& path) const {
     match found;
-    const auto at = by_path_.find(path);
-    if (at == by_path_.end()) {
+    const auto* const routes = routes_of(path);
+    if (routes == nullptr) {
         found.status = 404;
         return found;
     }
     const auto wanted = method == "HEAD" ? std::string_view{"GET"} : method;
-    for (const auto& r : at->second) {
+    for (const auto& r : *routes) {
         if (!found.allow.empty()) found.allow += ',';
         found.allow += r.method == "GET" ? "GET,HEAD" : r.method;
         if (r.method == wanted) found.handle = &r.handle;

@@ -24,7 +24,10 @@ public:
     match find(std::string_view method, const std::string& path) const;
 
 private:
+    const std::vector<route>* routes_of(const std::string& path) const;
+
     std::unordered_map<std::string, std::vector<route>> by_path_;
+    std::unordered_map<std::string, std::vector<route>> below_;  // by `/a/` of `/a/*`
 };
 
 /// Path and query of a request target, which may be absolute (`http://host/path?query`).

@@ -5,7 +5,9 @@
 #include "truffula/error/error.hpp"
 #include "truffula/shard/answers.hpp"
 
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,14 @@ adapter_choice choose_adapter(
 ///
 /// \errors `errc::rpc_failed` in the words a LoRAX router has for an unknown source.
 result<> check_source(const adapter_choice& choice, const shard::model_info& model);
+
+/// Nothing when the adapters named may be: any if `allowed` is empty; base and preloaded always.
+///
+/// \errors `errc::unknown_model`.
+result<> check_allowed(
+    const adapter_choice& choice,
+    const std::set<std::string, std::less<>>& allowed,
+    const shard::model_info& model);
 
 /// Ids joined by comma, without the base model's name, for `x-adapter-id`; empty for the base
 /// model, and for names that must not go into a header.

@@ -16,12 +16,14 @@ enum class json_kind : std::uint8_t {
     u32,
     i32,
     u64,
+    i64,
     f32,
     text,
     text_list,
     f32_list,
     object,
-    any,  ///< Kept as compact text.
+    any,          ///< Kept as compact text.
+    text_or_any,  ///< A string is decoded, anything else kept as compact text.
 };
 
 /// What absence and `null` mean (contract section 5).
@@ -38,6 +40,12 @@ struct raw_json {
     bool is_null() const noexcept { return text == "null"; }
 };
 
+/// A string, or another value as compact text with its keys in the order sent.
+struct text_or_json {
+    bool is_text = false;
+    std::string text;
+};
+
 struct object_schema;
 
 /// One field of a request: enough to read it, and to describe it in a document.
@@ -51,6 +59,7 @@ struct field {
     void* (*slot)(void* owner);
     const object_schema& (*object)();           ///< Of kind `object`: its own fields.
     std::span<const std::string_view> choices;  ///< Of kind `text`: all it may be; empty: any.
+    std::string_view shape;  ///< Of kinds `any`: a JSON Schema of what is read; empty: anything.
 };
 
 /// The fields of one kind of object; others are ignored. At most 64.
@@ -101,11 +110,13 @@ constexpr json_kind kind_of() {
     if constexpr (std::is_same_v<T, std::uint32_t>) return json_kind::u32;
     if constexpr (std::is_same_v<T, std::int32_t>) return json_kind::i32;
     if constexpr (std::is_same_v<T, std::uint64_t>) return json_kind::u64;
+    if constexpr (std::is_same_v<T, std::int64_t>) return json_kind::i64;
     if constexpr (std::is_same_v<T, float>) return json_kind::f32;
     if constexpr (std::is_same_v<T, std::string>) return json_kind::text;
     if constexpr (std::is_same_v<T, std::vector<std::string>>) return json_kind::text_list;
     if constexpr (std::is_same_v<T, std::vector<float>>) return json_kind::f32_list;
     if constexpr (std::is_same_v<T, raw_json>) return json_kind::any;
+    if constexpr (std::is_same_v<T, text_or_json>) return json_kind::text_or_any;
     return json_kind::object;
 }
 
@@ -114,12 +125,13 @@ constexpr field make_field(
     std::string_view name,
     presence must,
     std::string_view about,
-    std::span<const std::string_view> choices) {
+    std::span<const std::string_view> choices,
+    std::string_view shape = {}) {
     using value = typename member<decltype(Member)>::value;
     constexpr auto kind = kind_of<value>();
     const object_schema& (*object)() = nullptr;
     if constexpr (kind == json_kind::object) object = &value::schema;
-    return {name, kind, must, about, &slot_of<Member>, object, choices};
+    return {name, kind, must, about, &slot_of<Member>, object, choices, shape};
 }
 
 }  // namespace detail
@@ -131,12 +143,20 @@ constexpr field required_field(
     return detail::make_field<Member>(name, presence::required, about, choices);
 }
 
+/// The same for a value of kind `any` or `text_or_any`, with its shape.
+template <auto Member>
+constexpr field required_field(
+    std::string_view name, std::string_view about, std::string_view shape) {
+    return detail::make_field<Member>(name, presence::required, about, {}, shape);
+}
+
 /// A field that may be left out: optional if the member is, else the member's initial value counts.
 template <auto Member>
-constexpr field optional_field(std::string_view name, std::string_view about) {
+constexpr field optional_field(
+    std::string_view name, std::string_view about, std::string_view shape = {}) {
     using type = typename detail::member<decltype(Member)>::type;
     constexpr auto must = detail::is_optional<type> ? presence::optional : presence::defaulted;
-    return detail::make_field<Member>(name, must, about, {});
+    return detail::make_field<Member>(name, must, about, {}, shape);
 }
 
 }  // namespace truffula::api

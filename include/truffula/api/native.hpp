@@ -1,5 +1,6 @@
 #pragma once
 
+#include "truffula/api/compat.hpp"
 #include "truffula/api/encoder.hpp"
 #include "truffula/api/request_observer.hpp"
 #include "truffula/api/validate.hpp"
@@ -13,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,8 @@ struct services {
     api::limits limits;
     static_facts facts;
     std::string default_adapter_source = "hub";
+    std::set<std::string, std::less<>> allowed_adapters;  ///< Empty: any.
+    api::compat compat = api::compat::openai;
     bool is_full_text_default = false;  ///< Of `/` and `/invocations` (pipeline tag `lorax`).
     std::function<bool()> is_shutting_down;
     std::function<std::string()> metrics_text;

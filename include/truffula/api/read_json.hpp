@@ -12,10 +12,12 @@ namespace truffula::api {
 /// Arrays and objects in one another, the outermost counted, that a body may have at most.
 inline constexpr std::size_t max_json_depth = 512;
 
-/// Why a body was not taken: answered as plain text (contract section 7).
+/// Why a body was not taken. Native routes answer `text` as plain text (contract section 7).
 struct rejection {
     int status;
     std::string text;
+    std::string path{};    ///< Of the field, as in `a.b[3]`; empty: the body as a whole.
+    std::string reason{};  ///< The text without what comes before the reason.
 };
 
 /// Reads the first JSON value of `body` into `target`, whose type `schema` is for. What follows

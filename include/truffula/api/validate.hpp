@@ -10,9 +10,10 @@
 #include <string_view>
 #include <vector>
 
-// The rules of contract section 6, numbered as there, in their order. All are pure; all errors are
-// `errc::validation`. Rule 1 (permits) stands between `check_endpoint` and the rest, encoding
-// (rule 19) between `check_parameters` and `check_lengths`.
+// The rules of contract section 6, numbered as there, in their order. All are pure; errors are
+// `errc::validation`, those of lengths in tokens (rules 20–22) `errc::too_long`. Rule 1 (permits)
+// stands between `check_endpoint` and the rest, encoding (rule 19) between `check_parameters` and
+// `check_lengths`.
 namespace truffula::api {
 
 /// What requests may ask for.

@@ -31,8 +31,12 @@ environment current_environment();
 /// else.
 ///
 /// \param arguments without the program's name.
+/// \param program its name or path: as `lorax-router` it behaves like one unless told otherwise.
 /// \errors `errc::invalid_config`: one line with place, what was found and what is allowed.
-result<loaded> load(const std::vector<std::string>& arguments, const environment& env);
+result<loaded> load(
+    const std::vector<std::string>& arguments,
+    const environment& env,
+    std::string_view program = {});
 
 /// The settings as a YAML file, each with its origin; secrets are left out.
 std::string print(const loaded& config);

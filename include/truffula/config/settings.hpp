@@ -14,6 +14,7 @@ namespace truffula::config {
 struct server_section {
     std::string hostname = "0.0.0.0";
     std::uint16_t port = 3000;
+    std::string compat = "openai";
     std::uint32_t http_threads = 0;
     std::uint64_t max_concurrent_requests = 1024;
     std::uint64_t max_best_of = 2;
@@ -78,6 +79,7 @@ struct adapters_section {
     std::uint32_t adapter_max_backoff_s = 300;
     std::uint64_t max_known_adapters = 10'000;
     std::uint32_t max_downloads_per_tenant = 1024;
+    std::vector<std::string> allowed_adapters;
 };
 
 /// `text`: the tokenizer.

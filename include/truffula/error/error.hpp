@@ -15,6 +15,8 @@ namespace truffula {
 enum class errc {
     overloaded = 1,         ///< No permit was free; the client may retry.
     validation,             ///< The request violates a documented limit.
+    too_long,               ///< So does its length in tokens.
+    unknown_model,          ///< The adapter asked for is none that may be used.
     generation,             ///< Generating failed; the detail says why in full.
     rpc_failed,             ///< A shard answered a call with an error status.
     connection,             ///< A shard cannot be reached, or the connection broke.

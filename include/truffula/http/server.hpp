@@ -9,15 +9,18 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace truffula::http {
 
 struct route {
     std::string method;  ///< GET also answers HEAD.
-    std::string path;    ///< Matched whole, without decoding.
+    std::string path;    ///< Matched whole, without decoding; `/a/*` is all below `/a/`.
     handler handle;
 };
 
@@ -32,6 +35,10 @@ struct server_settings {
     std::chrono::milliseconds write_timeout{30'000};  ///< Without progress.
     std::chrono::milliseconds keep_alive_interval{15'000};  ///< Comments in silent streams.
     cors_settings cors;
+    /// Body and content type of what the server itself refuses (404, 405, 413, 500), by path;
+    /// unset, or nothing: the server's own. \threads any.
+    std::function<std::optional<response>(std::string_view path, int status, std::string_view text)>
+        describe_refusal;
 };
 
 /// An HTTP/1.1 server: one thread per `io_context`, a connection stays on the thread that it was

@@ -159,6 +159,21 @@ TEST_CASE("config: errors name place, what was found and what is allowed", "[con
     CHECK(has(failure(load(with({"--config", "/does/not/exist"}), {})), "cannot be read"));
 }
 
+TEST_CASE("config: the program's name chooses the behaviour of /v1", "[config]") {
+    const auto compat = [](const std::vector<std::string>& more, std::string_view program) {
+        const auto got = load(with(more), {}, program);
+        REQUIRE(got);
+        return got->values.server.compat;
+    };
+    CHECK(compat({}, "/usr/bin/truffula-router") == "openai");
+    CHECK(compat({}, "lorax-router") == "lorax");
+    CHECK(compat({}, "/opt/bin/lorax-router") == "lorax");
+    CHECK(compat({"--compat", "openai"}, "lorax-router") == "openai");
+    CHECK(compat({"--compat", "lorax"}, "x") == "lorax");
+    CHECK(load(with({}), {{"COMPAT", "openai"}}, "lorax-router")->values.server.compat == "openai");
+    CHECK(has(failure(load(with({"--compat", "x"}), {})), "one of openai, lorax"));
+}
+
 TEST_CASE("config: the prompt must be shorter than the total", "[config]") {
     CHECK(load(with({"--max-input-length", "9", "--max-total-tokens", "10"}), {}));
     CHECK(
