@@ -43,36 +43,16 @@ http::response written(
 
 }  // namespace
 
-asio::awaitable<result<collected_answer>> collect(inference::token_stream& stream) {
-    collected_answer all;
-    for (bool is_over = false; !is_over;) {
-        auto next = co_await stream.next();
-        if (!next) co_return next.error();
-        auto step = std::move(*next);
-        if (!step) co_return error{errc::incomplete_generation, "Incomplete generation"};
-        while (step) {  // those that are here already cost no turn of the loop
-            is_over = step->finished.has_value();
-            all.add(std::move(*step));
-            if (is_over) break;
-            step = stream.poll();
-        }
-    }
-    all.times = stream.times();
-    co_return all;
-}
-
 asio::awaitable<http::response> answer_whole(
     std::shared_ptr<const generation_call> call, bool as_array) {
     request_watch watch{call};
     auto running = co_await begin_generation(call);
     if (!running) co_return refused(*call, watch, running.error());
-    std::vector<collected_answer> all;
-    for (auto& sequence : running->sequences) {
-        auto got = co_await collect(*sequence);
-        if (!got) co_return refused(*call, watch, got.error());
-        all.push_back(std::move(*got));
-    }
-    co_return written(*call, *running, all, watch, as_array);
+    const auto executor = co_await asio::this_coro::executor;
+    sequence_set sequences{executor, std::move(running->sequences)};
+    auto all = co_await collect_all(sequences);
+    if (!all) co_return refused(*call, watch, all.error());
+    co_return written(*call, *running, *all, watch, as_array);
 }
 
 }  // namespace truffula::api

@@ -16,7 +16,8 @@ using maybe_encoded = std::optional<encoded_prompt>;
 result<permits> admit(const generation_call& call) {
     const auto& asked = call.body.parameters;
     const auto& with = *call.with;
-    if (const auto fine = check_endpoint(asked, with.limits, call.is_streamed); !fine) {
+    const bool bound_by_stream = call.is_streamed && !call.streams_all;
+    if (const auto fine = check_endpoint(asked, with.limits, bound_by_stream); !fine) {
         return fine.error();
     }
     permits taken;
@@ -30,20 +31,38 @@ result<permits> admit(const generation_call& call) {
 
 result<maybe_encoded> encode_now(const generation_call& call, bool cuts_text) {
     const auto& body = call.body;
-    auto prompt =
-        encode_prompt(*call.with->encoder, body.inputs, body.parameters.truncate, cuts_text);
+    auto prompt = encode_prompt(
+        *call.with->encoder, body.inputs, body.adds_special, body.parameters.truncate, cuts_text);
     if (!prompt) return prompt.error();
     return maybe_encoded{std::move(*prompt)};
+}
+
+// Ids that the client gave; a shard that pads encodes their text instead.
+maybe_encoded given_ids(const generate_body& body) {
+    encoded_prompt prompt{*body.ids, 0};
+    const auto most = body.parameters.truncate.value_or(prompt.ids.size());
+    if (prompt.ids.size() > most) {
+        prompt.ids.erase(prompt.ids.begin(), prompt.ids.end() - static_cast<std::ptrdiff_t>(most));
+    }
+    return prompt;
 }
 
 // Nothing without a tokenizer.
 asio::awaitable<result<maybe_encoded>> encode(std::shared_ptr<const generation_call> call) {
     const auto& with = *call->with;
     if (!with.encoder) co_return maybe_encoded{};
+    if (call->body.ids) co_return given_ids(call->body);
     const bool cuts_text = call->body.parameters.truncate && with.engine->model().requires_padding;
     if (call->body.inputs.size() <= inline_encode_bytes) co_return encode_now(*call, cuts_text);
     auto work = [call, cuts_text] { return encode_now(*call, cuts_text); };
     co_return co_await with.workers->run(std::move(work));
+}
+
+std::shared_ptr<const inference::request> with_seed(
+    const inference::request& what, std::uint64_t seed) {
+    auto other = std::make_shared<inference::request>(what);
+    other->sampling.seed = seed;
+    return other;
 }
 
 result<running_generation> hand_over(
@@ -68,13 +87,13 @@ result<running_generation> hand_over(
     auto first =
         make_request(asked, with.limits, *counts, std::move(ids), inputs, call.is_streamed);
     auto made = std::make_shared<const inference::request>(std::move(first));
+    if (call.first_seed) made = with_seed(*made, *call.first_seed);
     running_generation running;
     running.input_length = counts->input;
     for (auto& one : taken) {
         if (!running.sequences.empty()) {  // the same again, with a seed of its own
-            auto next = std::make_shared<inference::request>(*made);
-            next->sampling.seed = random_seed();
-            made = std::move(next);
+            const auto seed = call.first_seed ? made->sampling.seed + 1 : random_seed();
+            made = with_seed(*made, seed);
         }
         auto stream = with.engine->submit(choice.ref, made, std::move(one), call.thread);
         if (!stream) return stream.error();

@@ -25,6 +25,8 @@ struct generation_call {
     std::chrono::steady_clock::time_point started;
     bool is_streamed = false;
     bool is_full_text = false;
+    bool streams_all = false;  // many sequences and prompt details may be streamed, too
+    std::optional<std::uint64_t> first_seed;  // of many sequences: each has the next one
 
     std::string_view text_prefix() const noexcept {
         return is_full_text ? std::string_view{body.inputs} : std::string_view{};

@@ -24,6 +24,10 @@ public:
         return tokenizer_.byte_offset(text, add_special, skip);
     }
 
+    result<std::string> decode(std::span<const std::uint32_t> ids) const override {
+        return tokenizer_.decode(ids);
+    }
+
 private:
     text::tokenizer tokenizer_;
 };

@@ -4,6 +4,7 @@
 #include "app/request_metrics.hpp"
 #include "truffula/api/native.hpp"
 #include "truffula/api/openai/fault.hpp"
+#include "truffula/api/openai/routes.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/http/server.hpp"
 #include "truffula/telemetry/registry.hpp"
@@ -219,6 +220,9 @@ std::shared_ptr<const api::services> router::impl::services() {
 std::vector<http::route> router::impl::routes() {
     std::vector<http::route> table;
     for (auto& r : api::native_routes(services())) {
+        table.push_back({std::move(r.method), std::move(r.path), std::move(r.handler)});
+    }
+    for (auto& r : api::openai::openai_routes(services())) {
         table.push_back({std::move(r.method), std::move(r.path), std::move(r.handler)});
     }
     return table;

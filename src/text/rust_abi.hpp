@@ -17,6 +17,7 @@ using truffula_on_span = void (*)(
     std::size_t form_length,
     std::size_t start,
     std::size_t stop);
+using truffula_on_text = void (*)(void* context, const char* text, std::size_t length);
 using truffula_on_error = void (*)(void* context, const char* words, std::size_t length);
 
 int truffula_text_load(
@@ -46,6 +47,14 @@ int truffula_text_spans(
     bool add_special,
     void* context,
     truffula_on_span on_span,
+    truffula_on_error on_error);
+
+int truffula_text_decode(
+    const truffula_text* handle,
+    const std::uint32_t* ids,
+    std::size_t count,
+    void* context,
+    truffula_on_text on_text,
     truffula_on_error on_error);
 
 int truffula_text_byte_offset(

@@ -43,6 +43,10 @@ void take_span(
     static_cast<gathered_spans*>(context)->value.push_back(std::move(span));
 }
 
+void take_text(void* context, const char* text, std::size_t length) noexcept {
+    static_cast<gathered<std::string>*>(context)->value.assign(text, length);
+}
+
 template <class T>
 result<T> outcome(int status, gathered<T>& got) {
     if (status != 0) return error{errc::validation, std::move(got.words)};
@@ -100,6 +104,13 @@ result<std::size_t> tokenizer::byte_offset(
     return outcome(status, got);
 }
 
+result<std::string> tokenizer::decode(std::span<const std::uint32_t> ids) const {
+    gathered<std::string> got;
+    const auto status =
+        truffula_text_decode(handle_->inner, ids.data(), ids.size(), &got, take_text, got.on_error);
+    return outcome(status, got);
+}
+
 bool tokenizer::available() noexcept {
     return true;
 }
@@ -126,6 +137,9 @@ result<std::vector<token_span>> tokenizer::spans(std::string_view, bool) const {
     return not_built();
 }
 result<std::size_t> tokenizer::byte_offset(std::string_view, bool, std::size_t) const {
+    return not_built();
+}
+result<std::string> tokenizer::decode(std::span<const std::uint32_t>) const {
     return not_built();
 }
 bool tokenizer::available() noexcept {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ public:
         std::string_view text, bool add_special) const = 0;
     virtual result<std::size_t> byte_offset(
         std::string_view text, bool add_special, std::size_t skip) const = 0;
+    virtual result<std::string> decode(std::span<const std::uint32_t> ids) const = 0;
 };
 
 std::shared_ptr<const encoder> make_encoder(text::tokenizer tokenizer);
@@ -35,14 +37,16 @@ struct encoded_prompt {
     std::size_t skipped_bytes = 0;  ///< To cut from the front of the text.
 };
 
-/// Encodes a prompt with its special tokens and keeps the last `truncate` of them.
+/// Encodes a prompt and keeps the last `truncate` tokens.
 ///
+/// \param add_special whether the model's special tokens go around the prompt.
 /// \param cuts_text whether the text has to be cut where the tokens are: a shard that pads
 /// encodes the text again.
 /// \errors `errc::validation`.
 result<encoded_prompt> encode_prompt(
     const encoder& how,
     std::string_view inputs,
+    bool add_special,
     std::optional<std::uint64_t> truncate,
     bool cuts_text);
 

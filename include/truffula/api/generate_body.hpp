@@ -77,6 +77,10 @@ struct generate_body {
     generate_parameters parameters;
     bool stream = false;  ///< Read by `switch_schema` only.
 
+    // What no native request says.
+    std::optional<std::vector<std::uint32_t>> ids;  ///< The prompt's, `inputs` being their text.
+    bool adds_special = true;  ///< Encode with what the model puts around a prompt.
+
     /// Of `/generate` and `/generate_stream`.
     static const object_schema& schema();
     /// Of `/` and `/invocations`: with `stream`.

@@ -93,10 +93,10 @@ struct member<T Owner::*> {
     using value = typename value_of<T>::type;
 };
 
-template <auto Member>
+template <auto Member, class Owner>
 void* slot_of(void* owner) {
     using traits = member<decltype(Member)>;
-    auto& value = static_cast<typename traits::owner*>(owner)->*Member;
+    auto& value = static_cast<Owner*>(owner)->*Member;
     if constexpr (is_optional<typename traits::type>) {
         return &value.emplace();
     } else {
@@ -120,7 +120,7 @@ constexpr json_kind kind_of() {
     return json_kind::object;
 }
 
-template <auto Member>
+template <auto Member, class Owner = typename member<decltype(Member)>::owner>
 constexpr field make_field(
     std::string_view name,
     presence must,
@@ -131,7 +131,7 @@ constexpr field make_field(
     constexpr auto kind = kind_of<value>();
     const object_schema& (*object)() = nullptr;
     if constexpr (kind == json_kind::object) object = &value::schema;
-    return {name, kind, must, about, &slot_of<Member>, object, choices, shape};
+    return {name, kind, must, about, &slot_of<Member, Owner>, object, choices, shape};
 }
 
 }  // namespace detail
@@ -157,6 +157,15 @@ constexpr field optional_field(
     using type = typename detail::member<decltype(Member)>::type;
     constexpr auto must = detail::is_optional<type> ? presence::optional : presence::defaulted;
     return detail::make_field<Member>(name, must, about, {}, shape);
+}
+
+/// The same for a member of a base of `Owner`, which the schema is for.
+template <class Owner, auto Member>
+constexpr field inherited_field(
+    std::string_view name, std::string_view about, std::string_view shape = {}) {
+    using type = typename detail::member<decltype(Member)>::type;
+    static_assert(detail::is_optional<type>, "absence must be told from a value");
+    return detail::make_field<Member, Owner>(name, presence::optional, about, {}, shape);
 }
 
 }  // namespace truffula::api

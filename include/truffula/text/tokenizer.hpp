@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,11 @@ public:
     /// text where `truncate` cuts ids.
     result<std::size_t> byte_offset(
         std::string_view text, bool add_special, std::size_t skip) const;
+
+    /// The text of `ids`, special tokens included.
+    ///
+    /// \errors `errc::validation` naming an id that the vocabulary has not.
+    result<std::string> decode(std::span<const std::uint32_t> ids) const;
 
     /// True in a build that can load tokenizers at all.
     static bool available() noexcept;

@@ -46,6 +46,18 @@ TEST_CASE("tokenizer: the ids of the library itself", "[text]") {
     CHECK(t.encode("", false)->empty());
 }
 
+TEST_CASE("tokenizer: ids become their text, special tokens included", "[text]") {
+    if (!text::tokenizer::available()) return;
+    const auto t = load();
+    for (const std::string text : {"The river sings.", "été in Zürich 東京", ""}) {
+        CHECK(*t.decode(*t.encode(text, false)) == text);
+    }
+    CHECK(t.decode(ids{1, 330})->find("<s>") == 0);
+    const auto unknown = t.decode(ids{330, 4'000'000'000U});
+    REQUIRE(unknown.has_error());
+    CHECK(unknown.error().detail.find("4000000000") != std::string::npos);
+}
+
 TEST_CASE("tokenizer: special tokens as the class says", "[text]") {
     if (!text::tokenizer::available()) return;
     CHECK(*load().encode("hi", true) == ids{1, 330});

@@ -13,6 +13,7 @@ use tokenizers::Tokenizer;
 
 type OnIds = extern "C" fn(*mut c_void, *const u32, usize);
 type OnSpan = extern "C" fn(*mut c_void, u32, *const u8, usize, usize, usize);
+type OnText = extern "C" fn(*mut c_void, *const u8, usize);
 type OnError = extern "C" fn(*mut c_void, *const u8, usize);
 
 type Outcome<T> = Result<T, String>;
@@ -125,6 +126,30 @@ pub unsafe extern "C" fn truffula_text_spans(
             let (start, stop) = encoding.get_offsets()[i];
             on_span(context, *id, form.as_ptr(), form.len(), start, stop);
         }
+        Ok(())
+    })
+}
+
+/// Gives the text of ids, special tokens included, in one call of `on_text`.
+///
+/// # Safety
+/// `handle` comes from `truffula_text_load`; `ids` is valid for `count`.
+#[no_mangle]
+pub unsafe extern "C" fn truffula_text_decode(
+    handle: *const Tokenizer,
+    ids: *const u32,
+    count: usize,
+    context: *mut c_void,
+    on_text: OnText,
+    on_error: OnError,
+) -> i32 {
+    guarded(context, on_error, || {
+        let ids = if count == 0 { &[][..] } else { slice::from_raw_parts(ids, count) };
+        if let Some(id) = ids.iter().find(|id| (*handle).id_to_token(**id).is_none()) {
+            return Err(format!("token id {id} is not in the vocabulary"));
+        }
+        let text = (*handle).decode(ids, false).map_err(|e| e.to_string())?;
+        on_text(context, text.as_ptr(), text.len());
         Ok(())
     })
 }

@@ -1,0 +1,94 @@
+#pragma once
+
+#include "truffula/api/generate_body.hpp"
+#include "truffula/api/json_fields.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+// Requests for text on OpenAI's routes as clients write them, unchecked but for their types.
+namespace truffula::api::openai {
+
+struct stream_options_body {
+    std::optional<bool> include_usage;
+
+    static const object_schema& schema();
+};
+
+/// What completions and chat have in common. The fields after `seed` are no part of OpenAI's
+/// reference: LoRAX and vLLM have them.
+struct text_body {
+    std::string model;
+    std::optional<std::int64_t> max_tokens;
+    std::optional<float> temperature;
+    std::optional<float> top_p;
+    std::optional<std::int64_t> n;
+    std::optional<bool> stream;
+    std::optional<stream_options_body> stream_options;
+    std::optional<text_or_json> stop;  ///< A string or a list of strings.
+    std::optional<float> presence_penalty;
+    std::optional<float> frequency_penalty;
+    std::optional<raw_json> logit_bias;
+    std::optional<std::string> user;
+    std::optional<std::int64_t> seed;
+    std::optional<raw_json> response_format;
+
+    std::optional<std::string> adapter_id;
+    std::optional<std::string> adapter_source;
+    std::optional<merged_adapters_body> merged_adapters;
+    std::optional<std::string> api_token;  ///< Never logged.
+    std::optional<std::int64_t> top_k;
+    std::optional<float> min_p;
+    std::optional<float> typical_p;
+    std::optional<float> repetition_penalty;
+    std::optional<std::int64_t> min_tokens;
+    std::optional<bool> ignore_eos;
+    std::optional<bool> ignore_eos_token;
+    std::optional<bool> watermark;
+    std::optional<std::uint64_t> truncate_prompt_tokens;
+    std::optional<bool> include_stop_str_in_output;
+    std::optional<std::int32_t> return_k_alternatives;
+    std::optional<raw_json> guided_json;
+    std::optional<raw_json> guided_regex;
+    std::optional<raw_json> guided_choice;
+    std::optional<raw_json> guided_grammar;
+};
+
+struct completion_body : text_body {
+    text_or_json prompt;  ///< A string, strings, token ids, or lists of token ids.
+    std::optional<std::string> suffix;
+    std::optional<std::int64_t> logprobs;
+    std::optional<bool> echo;
+    std::optional<std::int64_t> best_of;
+
+    static const object_schema& schema();
+};
+
+/// The same as a LoRAX router reads it (contract section 5.2).
+struct lorax_completion_body {
+    std::string model;
+    std::string prompt;
+    std::optional<std::int32_t> max_tokens;
+    std::optional<float> temperature;
+    std::optional<float> top_p;
+    std::optional<std::int32_t> n;
+    std::optional<bool> stream;
+    std::optional<std::int32_t> logprobs;
+    std::optional<bool> echo;
+    std::optional<std::vector<std::string>> stop;
+    std::optional<float> presence_penalty;
+    std::optional<float> frequency_penalty;
+    std::optional<std::int32_t> best_of;
+    std::optional<std::uint64_t> seed;
+    std::optional<float> repetition_penalty;
+    std::optional<std::int32_t> top_k;
+    std::optional<bool> ignore_eos_token;
+    std::optional<std::string> adapter_source;
+    std::optional<std::string> api_token;
+
+    static const object_schema& schema();
+};
+
+}  // namespace truffula::api::openai

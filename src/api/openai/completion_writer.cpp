@@ -1,0 +1,166 @@
+#include "api/openai/pieces.hpp"
+
+#include <utility>
+
+namespace truffula::api::openai {
+namespace {
+
+constexpr std::string_view object = "text_completion";
+
+class completion_writer final : public text_writer {
+public:
+    completion_writer(const text_plan& plan, answer_facts facts, std::vector<renamed> names)
+        : plan_(plan), names_(std::move(names)) {
+        head_ = "{";
+        append_facts(head_, object, facts);
+        head_ += ",\"system_fingerprint\":";
+        append_string(head_, facts.fingerprint);
+        head_ += ",\"choices\":[";
+        const auto count = plan.prompts.size() * plan.n;
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto& prompt = plan.prompts[i / plan.n].text;
+            choices_.emplace_back(plan, plan.echo ? characters(prompt) : 0);
+        }
+    }
+
+    void begin(std::string& out) override {
+        if (!plan_.echo || plan_.logprobs) return;  // scored prompts come with the first step
+        for (std::size_t i = 0; i < choices_.size(); ++i) {
+            choices_[i].text = plan_.prompts[i / plan_.n].text;
+            append_event(out, i, {}, {});
+        }
+    }
+
+    void restart(std::size_t choice) override { choices_[choice].reset(); }
+
+    void step(std::string& out, std::size_t choice, const inference::step& s) override {
+        auto& shown = choices_[choice];
+        if (plan_.echo && plan_.logprobs && s.prefill_length > 0) {
+            shown.text = plan_.prompts[choice / plan_.n].text;
+            append_event(out, choice, prompt_tokens(s.prefill_tokens), {});
+        }
+        const auto count = s.tokens.size();
+        for (std::size_t i = 0; i < count; ++i) {
+            shown.add(s.tokens[i]);
+            if (s.finished && i + 1 == count) break;  // goes with the end
+            if (shown.text.empty()) continue;
+            append_event(out, choice, shown.scored(), {});
+        }
+        if (!s.finished) return;
+        shown.finish(*s.finished);
+        append_event(out, choice, shown.scored(), finish_name(s.finished->reason));
+    }
+
+    void end(std::string& out, const token_usage& used) override {
+        if (plan_.shows_usage) {
+            ((out += "data: ") += head_) += "],";
+            append_usage(out, used);
+            out += "}\n\n";
+        }
+        out += done_event;
+    }
+
+    void fail(std::string& out, const error& e) override {
+        append_fault_event(out, describe_fault(e, names_));
+        out += done_event;
+    }
+
+    result<std::string> body(
+        std::span<const collected_answer> answers, const token_usage& used) override {
+        std::string out = head_;
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+            if (i > 0) out += ',';
+            append_whole(out, i, answers[i]);
+        }
+        out += "],";
+        append_usage(out, used);
+        out += '}';
+        return out;
+    }
+
+private:
+    // What a choice has shown so far becomes an event.
+    void append_event(
+        std::string& out,
+        std::size_t choice,
+        std::span<const scored_token> scored,
+        std::string_view finish) {
+        auto& text = choices_[choice].text;
+        (out += "data: ") += head_;
+        append_choice(out, choice, text, scored, finish);
+        out += plan_.shows_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
+        text.clear();
+    }
+
+    void append_choice(
+        std::string& out,
+        std::size_t choice,
+        std::string_view text,
+        std::span<const scored_token> scored,
+        std::string_view finish) const {
+        out += "{\"index\":";
+        append_number(out, choice);
+        out += ",\"text\":";
+        append_string(out, text);
+        out += ",\"logprobs\":";
+        if (plan_.logprobs) {
+            append_completion_logprobs(out, scored, *plan_.logprobs);
+        } else {
+            out += "null";
+        }
+        out += ",\"finish_reason\":";
+        if (finish.empty()) {
+            out += "null}";
+        } else {
+            append_string(out, finish);
+            out += '}';
+        }
+    }
+
+    static std::vector<scored_token> prompt_tokens(
+        const std::vector<inference::prefill_token>& tokens) {
+        std::vector<scored_token> all;
+        std::size_t offset = 0;
+        for (const auto& t : tokens) {
+            all.push_back({t.text, t.logprob, {}, offset, true});
+            offset += characters(t.text);
+        }
+        return all;
+    }
+
+    void append_whole(std::string& out, std::size_t choice, const collected_answer& answer) {
+        std::string text;
+        if (plan_.echo) text = plan_.prompts[choice / plan_.n].text;
+        std::vector<scored_token> scored;
+        if (plan_.logprobs) {
+            if (plan_.echo) scored = prompt_tokens(answer.prefill);
+            auto& shown = choices_[choice];
+            for (const auto& t : answer.tokens) shown.add(t);
+            shown.finish(answer.end);
+            for (auto& t : shown.scored()) scored.push_back(std::move(t));
+            shown.text.clear();
+        }
+        text += whole_text(answer.end);
+        append_choice(out, choice, text, scored, finish_name(answer.end.reason));
+    }
+
+    std::string_view whole_text(const inference::generated_text& end) const {
+        const bool is_stopped = end.reason == inference::finish_reason::stop_sequence;
+        if (!is_stopped || plan_.keeps_stop) return end.text;
+        return stop_trimmer::trim(end.text, plan_.parameters.stop);
+    }
+
+    const text_plan& plan_;
+    std::vector<renamed> names_;
+    std::string head_;  // how every event and body begins
+    std::vector<shown_text> choices_;
+};
+
+}  // namespace
+
+std::unique_ptr<text_writer> make_completion_writer(
+    const text_plan& plan, answer_facts facts, std::vector<renamed> names) {
+    return std::make_unique<completion_writer>(plan, std::move(facts), std::move(names));
+}
+
+}  // namespace truffula::api::openai

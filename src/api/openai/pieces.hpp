@@ -1,0 +1,76 @@
+#pragma once
+
+#include "truffula/api/json_text.hpp"
+#include "truffula/api/openai/stop_trimmer.hpp"
+#include "truffula/api/openai/text_writer.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// Parts that several answers are made of.
+namespace truffula::api::openai {
+
+inline constexpr std::string_view done_event = "data: [DONE]\n\n";
+
+/// OpenAI's name of a finish reason.
+std::string_view finish_name(inference::finish_reason reason) noexcept;
+
+/// What a LoRAX router calls it.
+std::string_view lorax_finish_name(inference::finish_reason reason) noexcept;
+
+/// Appends `"usage":{…}`.
+void append_usage(std::string& out, const token_usage& used);
+
+/// Appends `"id":…,"object":…,"created":…,"model":…`.
+void append_facts(std::string& out, std::string_view object, const answer_facts& facts);
+
+/// A token of a text, with the log-probability that it had.
+struct scored_token {
+    std::string text;
+    float logprob = 0.0F;
+    std::vector<inference::alternative_token> others;
+    std::size_t offset = 0;  ///< Characters of the text before it.
+    bool is_of_prompt = false;
+};
+
+/// Appends the `logprobs` of a completion.
+///
+/// \param others how many alternatives to show at each place.
+void append_completion_logprobs(
+    std::string& out, std::span<const scored_token> tokens, std::uint32_t others);
+
+/// Appends the `logprobs` of a chat answer.
+void append_chat_logprobs(
+    std::string& out, std::span<const scored_token> tokens, std::uint32_t others);
+
+/// UTF-8 characters.
+std::size_t characters(std::string_view text) noexcept;
+
+/// Text and scored tokens of one answer as they come: stop texts cut off, end tokens left out.
+class shown_text {
+public:
+    shown_text(const text_plan& plan, std::size_t first_offset);
+
+    /// Takes a token; `text` is then what may be shown of it and of those before.
+    void add(const inference::token& t);
+    void finish(const inference::generated_text& end);
+    void reset();
+
+    std::string text;                    ///< To show now; the reader clears it.
+    std::vector<scored_token> scored();  ///< Those of the text shown, each once.
+
+private:
+    bool is_scored_;
+    bool trims_;
+    stop_trimmer trimmer_;
+    std::size_t first_offset_;
+    std::size_t fed_;    // characters, shown or held back
+    std::size_t shown_;  // characters up to the end of `text`
+    std::vector<scored_token> waiting_;
+};
+
+}  // namespace truffula::api::openai

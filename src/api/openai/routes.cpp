@@ -1,0 +1,24 @@
+#include "truffula/api/openai/routes.hpp"
+
+#include "api/openai/text_call.hpp"
+
+#include <utility>
+
+namespace truffula::api::openai {
+namespace {
+
+using serve = boost::asio::awaitable<http::response> (*)(shared_services, shared_request);
+
+http::handler handled(shared_services with, serve by) {
+    return [w = std::move(with), by](shared_request from) { return by(w, std::move(from)); };
+}
+
+}  // namespace
+
+std::vector<route> openai_routes(std::shared_ptr<const services> with) {
+    return {
+        {"POST", "/v1/completions", handled(with, serve_completions)},
+    };
+}
+
+}  // namespace truffula::api::openai

@@ -1,0 +1,322 @@
+#include "truffula/api/openai/text_plan.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <limits>
+#include <utility>
+
+namespace truffula::api::openai {
+namespace {
+
+using json = nlohmann::ordered_json;
+using refused = std::optional<fault>;
+
+bool is_given(const std::optional<raw_json>& value) {
+    return value && !value->is_null();
+}
+
+refused unsupported(const char* name, const char* allowed) {
+    auto f = invalid_field(name, "`" + std::string{name} + "` is not supported: " + allowed);
+    f.code = "unsupported_parameter";
+    return f;
+}
+
+// What no shard can do is refused: ignoring it would give other answers than were asked for.
+refused check_unsupported(const text_body& body) {
+    const auto bias = is_given(body.logit_bias) ? json::parse(body.logit_bias->text) : json{};
+    if (!bias.is_null() && !bias.is_object()) {
+        return invalid_field("logit_bias", "`logit_bias` must be an object");
+    }
+    if (!bias.empty()) return unsupported("logit_bias", "leave it out or give an empty object");
+    if (body.min_p.value_or(0.0F) != 0.0F) return unsupported("min_p", "leave it out or give 0");
+    if (body.min_tokens.value_or(0) != 0) {
+        return unsupported("min_tokens", "leave it out or give 0");
+    }
+    constexpr auto leave_out = "leave it out; `guided_json` and `response_format` are";
+    if (is_given(body.guided_regex)) return unsupported("guided_regex", leave_out);
+    if (is_given(body.guided_choice)) return unsupported("guided_choice", leave_out);
+    if (is_given(body.guided_grammar)) return unsupported("guided_grammar", leave_out);
+    return std::nullopt;
+}
+
+refused read_stop(const text_or_json& given, std::vector<std::string>& to) {
+    constexpr auto wanted = "`stop` must be a string or a list of strings, none of them empty";
+    const auto refuse = [&] { return invalid_field("stop", wanted); };
+    if (given.is_text) {
+        if (given.text.empty()) return refuse();
+        to = {given.text};
+        return std::nullopt;
+    }
+    const auto list = json::parse(given.text);
+    if (!list.is_array()) return refuse();
+    for (const auto& one : list) {
+        if (!one.is_string() || one.get_ref<const std::string&>().empty()) return refuse();
+        to.push_back(one.get<std::string>());
+    }
+    return std::nullopt;
+}
+
+refused read_guided(const raw_json& given, std::optional<response_format_body>& to) {
+    auto schema = json::parse(given.text);
+    if (schema.is_string()) schema = json::parse(schema.get<std::string>(), nullptr, false);
+    if (!schema.is_object()) {
+        return invalid_field("guided_json", "`guided_json` must be a JSON Schema: an object");
+    }
+    to = response_format_body{"json_schema", {schema.dump()}};
+    return std::nullopt;
+}
+
+bool fits(std::int64_t value, std::int64_t least, std::int64_t most) {
+    return value >= least && value <= most;
+}
+
+refused plan_lengths(const text_body& body, text_plan& plan) {
+    constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+    if (body.max_tokens) {
+        if (!fits(*body.max_tokens, 1, most)) {
+            const std::string name{plan.length_name};
+            return invalid_field(
+                name,
+                "`" + name + "` must be at least 1. Given: " + std::to_string(*body.max_tokens));
+        }
+        plan.parameters.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
+    }
+    const auto n = body.n.value_or(1);
+    if (!fits(n, 1, most)) {
+        return invalid_field("n", "`n` must be at least 1. Given: " + std::to_string(n));
+    }
+    plan.n = static_cast<std::uint64_t>(n);
+    plan.parameters.best_of = plan.n;
+    plan.parameters.truncate = body.truncate_prompt_tokens;
+    return std::nullopt;
+}
+
+refused plan_sampling(const text_body& body, text_plan& plan) {
+    auto& p = plan.parameters;
+    const bool is_greedy = body.temperature == 0.0F;
+    p.do_sample = !is_greedy;
+    if (!is_greedy) p.temperature = body.temperature;
+    p.top_p = body.top_p;
+    p.typical_p = body.typical_p;
+    p.presence_penalty = body.presence_penalty;
+    p.frequency_penalty = body.frequency_penalty;
+    p.repetition_penalty = body.repetition_penalty;
+    p.watermark = body.watermark.value_or(false);
+    p.ignore_eos_token = body.ignore_eos.value_or(body.ignore_eos_token.value_or(false));
+    p.return_k_alternatives = body.return_k_alternatives;
+    constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+    if (const auto k = body.top_k.value_or(0); k != 0 && k != -1) {
+        if (!fits(k, 1, most)) {
+            return invalid_field(
+                "top_k",
+                "`top_k` must be positive, or 0 or -1 for all. Given: " + std::to_string(k));
+        }
+        p.top_k = static_cast<std::int32_t>(k);
+    }
+    return std::nullopt;
+}
+
+void plan_adapter(text_body& body, std::string_view base_model, text_plan& plan) {
+    auto& p = plan.parameters;
+    p.merged_adapters = std::move(body.merged_adapters);
+    p.adapter_id = std::move(body.adapter_id);
+    if (!p.adapter_id && !p.merged_adapters) p.adapter_id = adapter_of(body.model, base_model);
+    p.adapter_source = std::move(body.adapter_source);
+    p.api_token = std::move(body.api_token);
+    plan.model = std::move(body.model);
+}
+
+constexpr auto prompt_wanted =
+    "`prompt` must be a string, a list of strings, a list of token ids, or a list of lists of "
+    "token ids; no list may be empty";
+
+bool read_ids(const json& list, std::vector<std::uint32_t>& to) {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    for (const auto& id : list) {
+        if (!id.is_number_unsigned() || id.get<std::uint64_t>() > most) return false;
+        to.push_back(id.get<std::uint32_t>());
+    }
+    return !to.empty();
+}
+
+refused read_prompts(text_or_json&& given, std::vector<given_prompt>& to) {
+    const auto refuse = [] { return invalid_field("prompt", prompt_wanted); };
+    if (given.is_text) {
+        to.push_back({std::move(given.text), std::nullopt});
+        return std::nullopt;
+    }
+    const auto list = json::parse(given.text);
+    if (!list.is_array() || list.empty()) return refuse();
+    if (list.front().is_number()) {
+        to.push_back({{}, std::vector<std::uint32_t>{}});
+        if (!read_ids(list, *to.back().ids)) return refuse();
+        return std::nullopt;
+    }
+    const bool are_texts = list.front().is_string();
+    for (const auto& one : list) {
+        to.emplace_back();
+        if (are_texts && one.is_string()) {
+            to.back().text = one.get<std::string>();
+            continue;
+        }
+        if (are_texts || !one.is_array()) return refuse();
+        to.back().ids.emplace();
+        if (!read_ids(one, *to.back().ids)) return refuse();
+    }
+    return std::nullopt;
+}
+
+refused plan_sequences(const completion_body& body, text_plan& plan) {
+    const auto shown = static_cast<std::int64_t>(plan.n);
+    const auto best_of = body.best_of.value_or(shown);
+    if (best_of < shown) {
+        return invalid_field("best_of", "`best_of` must not be below `n`");
+    }
+    if (plan.is_streamed && best_of > shown) {
+        return invalid_field("best_of", "`best_of` must be `n` when streaming tokens");
+    }
+    plan.parameters.best_of = static_cast<std::uint64_t>(best_of);
+    return std::nullopt;
+}
+
+refused plan_logprobs(const completion_body& body, text_plan& plan) {
+    if (!body.logprobs) return std::nullopt;
+    constexpr std::int64_t most = 5;
+    if (!fits(*body.logprobs, 0, most)) {
+        return invalid_field("logprobs", "`logprobs` must be from 0 to 5");
+    }
+    auto& p = plan.parameters;
+    plan.logprobs = static_cast<std::uint32_t>(*body.logprobs);
+    p.details = true;
+    p.decoder_input_details = plan.echo;
+    if (*body.logprobs > 0) p.return_k_alternatives = static_cast<std::int32_t>(*body.logprobs);
+    return std::nullopt;
+}
+
+// A seed for many sequences: each has its own.
+void plan_seed(text_plan& plan, const std::optional<std::int64_t>& seed) {
+    if (!seed) return;
+    const auto value = static_cast<std::uint64_t>(*seed);
+    if (plan.parameters.sequences() > 1) {
+        plan.first_seed = value;
+    } else {
+        plan.parameters.seed = value;
+    }
+}
+
+}  // namespace
+
+std::optional<std::string> adapter_of(std::string_view model, std::string_view base_model) {
+    if (model.empty() || model == base_model) return std::nullopt;
+    return std::string{model};
+}
+
+std::optional<fault> read_response_format(
+    const raw_json& format, std::optional<response_format_body>& to) {
+    if (format.is_null()) return std::nullopt;
+    const auto given = json::parse(format.text);
+    if (!given.is_object()) {
+        return invalid_field("response_format", "`response_format` must be an object");
+    }
+    const auto type = given.contains("type") ? given["type"] : json{};
+    if (type == "text") return std::nullopt;
+    if (type != "json_object" && type != "json_schema") {
+        return invalid_field(
+            "response_format.type",
+            "`response_format.type` must be one of text, json_object, json_schema");
+    }
+    to = response_format_body{type.get<std::string>()};
+    std::string where = "response_format";
+    auto around = given;
+    if (type == "json_schema") {
+        where += ".json_schema";
+        around = given.contains("json_schema") ? given["json_schema"] : json{};
+        if (!around.is_object()) {
+            return invalid_field(where, "`" + where + "` must be an object with a `schema`");
+        }
+        if (!around.contains("name") || !around["name"].is_string()) {
+            return invalid_field(where + ".name", "`" + where + ".name` must be a string");
+        }
+    }
+    if (!around.contains("schema") || around["schema"].is_null()) return std::nullopt;
+    if (!around["schema"].is_object()) {
+        return invalid_field(where + ".schema", "`" + where + ".schema` must be an object");
+    }
+    to->answer_schema.text = around["schema"].dump();
+    return std::nullopt;
+}
+
+std::optional<fault> plan_text(text_body& body, std::string_view base_model, text_plan& plan) {
+    if (auto f = check_unsupported(body)) return f;
+    plan.is_streamed = body.stream.value_or(false);
+    if (body.stream_options && !plan.is_streamed) {
+        return invalid_field(
+            "stream_options", "`stream_options` is only allowed when `stream` is true");
+    }
+    plan.shows_usage = body.stream_options && body.stream_options->include_usage.value_or(false);
+    plan.keeps_stop = body.include_stop_str_in_output.value_or(false);
+    if (body.stop) {
+        if (auto f = read_stop(*body.stop, plan.parameters.stop)) return f;
+    }
+    auto& format = plan.parameters.response_format;
+    if (body.response_format) {
+        if (auto f = read_response_format(*body.response_format, format)) return f;
+    }
+    if (is_given(body.guided_json)) {
+        if (format) {
+            return invalid_field(
+                "guided_json", "`guided_json` and `response_format` are mutually exclusive");
+        }
+        if (auto f = read_guided(*body.guided_json, format)) return f;
+    }
+    if (auto f = plan_lengths(body, plan)) return f;
+    if (auto f = plan_sampling(body, plan)) return f;
+    plan_adapter(body, base_model, plan);
+    plan_seed(plan, body.seed);
+    return std::nullopt;
+}
+
+std::optional<fault> plan_completion(
+    completion_body&& body, std::string_view base_model, text_plan& plan) {
+    constexpr std::int64_t usual_max_tokens = 16;  // OpenAI's
+    if (body.suffix && !body.suffix->empty()) {
+        return unsupported("suffix", "leave it out or give an empty text");
+    }
+    const auto seed = std::exchange(body.seed, std::nullopt);
+    if (!body.max_tokens) body.max_tokens = usual_max_tokens;
+    if (auto f = plan_text(body, base_model, plan)) return f;
+    if (auto f = plan_sequences(body, plan)) return f;
+    plan_seed(plan, seed);
+    plan.echo = body.echo.value_or(false);
+    if (auto f = plan_logprobs(body, plan)) return f;
+    return read_prompts(std::move(body.prompt), plan.prompts);
+}
+
+text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view base_model) {
+    text_plan plan;
+    auto& p = plan.parameters;
+    p.adapter_id = adapter_of(body.model, base_model);
+    p.adapter_source = std::move(body.adapter_source);
+    p.api_token = std::move(body.api_token);
+    if (body.best_of) p.best_of = static_cast<std::uint64_t>(std::int64_t{*body.best_of});
+    p.temperature = body.temperature;
+    p.repetition_penalty = body.repetition_penalty;
+    p.frequency_penalty = body.frequency_penalty;
+    p.presence_penalty = body.presence_penalty;
+    p.top_k = body.top_k;
+    p.top_p = body.top_p;
+    p.do_sample = body.n.has_value();
+    if (body.max_tokens) p.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
+    p.ignore_eos_token = body.ignore_eos_token.value_or(false);
+    p.stop = std::move(body.stop).value_or(std::vector<std::string>{});
+    p.details = true;
+    p.decoder_input_details = body.logprobs.has_value();
+    p.seed = body.seed;
+    plan.echo = body.echo.value_or(false);
+    plan.is_streamed = body.stream.value_or(false);
+    plan.prompts.push_back({std::move(body.prompt), std::nullopt});
+    plan.model = std::move(body.model);
+    return plan;
+}
+
+}  // namespace truffula::api::openai
