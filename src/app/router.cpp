@@ -96,8 +96,9 @@ batching::engine_settings engine_settings(const config::settings& s) {
     to.scheduling.cycle_time = std::chrono::seconds{s.adapters.adapter_cycle_time_s};
     if (s.batching.max_batch_size) to.scheduling.max_batch_size = *s.batching.max_batch_size;
     to.scheduling.adapters = table_settings(s);
-    to.waiting_served_ratio = s.batching.waiting_served_ratio;
-    to.max_waiting_tokens = s.batching.max_waiting_tokens;
+    to.joining.waiting_served_ratio = config::joining_ratio(s);
+    to.joining.max_waiting_tokens = s.batching.max_waiting_tokens;
+    to.joining.ttft_weight = s.scheduling.ttft_weight;
     to.eager_prefill = s.batching.eager_prefill;
     to.paced_adapter_calls = s.adapters.adapter_calls == "paced";
     to.max_batch_prefill_tokens = s.batching.max_batch_prefill_tokens;
@@ -118,7 +119,8 @@ api::static_facts facts(const config::settings& s, const text::model_files& file
     to.model_id = s.text.tokenizer_name;
     to.model_sha = files.sha;
     to.max_concurrent_requests = s.server.max_concurrent_requests;
-    to.waiting_served_ratio = s.batching.waiting_served_ratio;
+    // Weighing knows no smallest batch.
+    to.waiting_served_ratio = config::joining_ratio(s).value_or(0.0F);
     to.max_waiting_tokens = s.batching.max_waiting_tokens;
     to.validation_workers = s.text.validation_workers;
     to.eager_prefill = s.batching.eager_prefill;

@@ -60,7 +60,7 @@ engine_core::engine_core(
       group_(std::move(group.group)),
       total_token_budget_(total_token_budget),
       running_(model_of(group.info)),
-      rule_(settings_.waiting_served_ratio, settings_.max_waiting_tokens),
+      rule_(settings_.joining),
       work_(ex, 1),
       drained_(ex, 1),
       stepped_(ex, 1) {

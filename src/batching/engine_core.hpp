@@ -1,12 +1,12 @@
 #pragma once
 
 #include "batching/delivery_lane.hpp"
-#include "batching/join_rule.hpp"
 #include "batching/running_batch.hpp"
 #include "batching/stream_core.hpp"
 #include "truffula/actor/oneshot.hpp"
 #include "truffula/batching/engine.hpp"
 #include "truffula/scheduler/adapter_scheduler.hpp"
+#include "truffula/scheduler/join_rule.hpp"
 #include "truffula/shard/shard_group.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -127,7 +127,7 @@ private:
     running_batch running_;
     std::vector<shard::cached_batch> cached_;  // as the shards know the running batch
     std::deque<undelivered> undelivered_;
-    join_rule rule_;
+    scheduler::join_rule rule_;
     std::uint64_t next_batch_id_ = 0;
 
     signal work_;     // wakes the idle loop

@@ -38,13 +38,16 @@ asio::awaitable<void> engine_core::prefill(
     if (wanted.empty()) co_return;
     const auto started = std::chrono::steady_clock::now();
     const auto batch = describe(wanted);
+    std::uint64_t tokens = 0;
+    for (const auto& e : wanted) tokens += e.what.what.what->input_length;
     auto call = group_->start_prefill(batch);
     deliver();
     auto answer = co_await call->get();
     check_batch(answer, batch.id);
     last_inference_succeeded_ = answer.has_value();
-    observer_.inference_done(
-        "prefill", answer.has_value(), std::chrono::steady_clock::now() - started);
+    const auto took = std::chrono::steady_clock::now() - started;
+    if (answer) rule_.prefilled(tokens, took);
+    observer_.inference_done("prefill", answer.has_value(), took);
     if (answer) {
         co_await merge(std::move(wanted), started, std::move(*answer));
     } else if (is_retry && is_live() && answer.error().code == errc::rpc_failed) {

@@ -93,14 +93,16 @@ asio::awaitable<void> engine_core::step() {
         co_await lose_batch(answer.error());
         co_return;
     }
-    rule_.decoded();
     take(std::move(*answer), 0);
     co_await drop_ended(0);
-    observer_.inference_done(
-        "decode",
-        true,
-        undelivered_.empty() ? std::chrono::steady_clock::duration{}
-                             : undelivered_.back().arrived - started);
+    const auto took = undelivered_.empty() ? std::chrono::steady_clock::duration{}
+                                           : undelivered_.back().arrived - started;
+    rule_.decoded(took);
+    observer_.inference_done("decode", true, took);
+    // Who came while the shards computed need not wait for another step.
+    if (!joining && !cached_.empty() && is_live() && scheduler.has_news()) {
+        joining = co_await plan_join();
+    }
     if (joining && is_live()) co_await join(std::move(*joining));
     for (const auto& lane : lanes) {
         while (lane->is_full() && is_live()) {
@@ -118,7 +120,7 @@ asio::awaitable<std::optional<scheduler::scheduled_batch>> engine_core::plan_joi
     if (left == 0) co_return std::nullopt;
     auto batch = co_await scheduler.next_batch(
         running_.adapters(),
-        rule_.min_size(running_.live()),
+        rule_.terms(running_.live()),
         settings_.max_batch_prefill_tokens,
         left);
     if (!batch) co_return std::nullopt;

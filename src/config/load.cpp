@@ -142,6 +142,14 @@ std::string print(const loaded& config) {
     return text;
 }
 
+std::optional<float> joining_ratio(const settings& s) {
+    constexpr float usual = 0.3F;  // LoRAX's
+    const auto& b = s.batching;
+    if (b.join == "auto") return std::nullopt;
+    if (b.join == "ratio") return b.waiting_served_ratio.value_or(usual);
+    return b.waiting_served_ratio;
+}
+
 std::uint32_t total_token_budget(
     const settings& s, std::optional<std::uint32_t> supported, bool generates) {
     const auto& b = s.batching;

@@ -204,8 +204,10 @@ void add_batching(table& t) {
     t.number<u32>("max_batch_prefill_tokens", FIELD(batching, max_batch_prefill_tokens), 1, most<u32>, "tokens", "Prompt tokens of one prefill");
     t.number<u32>("max_batch_total_tokens", FIELD(batching, max_batch_total_tokens), 1, most<u32>, "tokens", "Tokens of all running requests; not given: what the shards support");
     t.number<u32>("max_batch_size", FIELD(batching, max_batch_size), 1, most<u32>, "requests", "Most requests running at once; not given: no limit but tokens");
-    t.number<u64>("max_waiting_tokens", FIELD(batching, max_waiting_tokens), 0, most<u64>, "decode steps", "After so many steps waiting requests join, however few");
-    t.number<float>("waiting_served_ratio", FIELD(batching, waiting_served_ratio), 0.0F, 1e6F, "", "Smallest joining batch, as share of the running one");
+    t.number<u64>("max_waiting_tokens", FIELD(batching, max_waiting_tokens), 0, most<u64>, "decode steps", "After so many steps waiting requests join in any case");
+    t.number<float>("waiting_served_ratio", FIELD(batching, waiting_served_ratio), 0.0F, 1e6F, "", "Smallest joining batch, as share of the running one; not given: see join");
+    t.choice("join", FIELD(batching, join), {"auto", "ratio"}, "When waiting requests join: by weighing their wait against the stall of the running ones, or by waiting_served_ratio (0.3 if not given); not given: ratio if waiting_served_ratio is given, else auto");
+    t.last().is_optional = true;
     t.flag("eager_prefill", FIELD(batching, eager_prefill), "Let more join at once, until nothing fits");
     t.flag("prefix_caching", FIELD(batching, prefix_caching), "Accepted for LoRAX's launcher; this version caches no prefixes");
     t.number<u32>("max_undelivered_mib", FIELD(batching, max_undelivered_mib), 1, 65'536, "MiB", "Answer bytes that an HTTP thread may lag behind before the next step waits");
@@ -216,6 +218,7 @@ void add_scheduling(table& t) {
     t.choice("policy", FIELD(scheduling, policy), {"fifo"}, "Order in which adapters are served");
     t.number<u32>("max_overtakes", FIELD(scheduling, max_overtakes), 1, most<u32>, "requests", "So many younger requests may pass one that does not fit");
     t.number<float>("max_overtake_wait_s", FIELD(scheduling, max_overtake_wait_s), 0.0F, 3600.0F, "seconds", "So long they may, from the first on");
+    t.number<float>("ttft_weight", FIELD(scheduling, ttft_weight), 0.0F, 1e6F, "", "join: auto: what a second of a waiting request counts against one of a running request");
 }
 
 void add_adapters(table& t) {

@@ -21,7 +21,7 @@ struct process_command {
 };
 struct next_batch_command {
     std::vector<adapter_key> in_use;
-    std::optional<std::size_t> min_size;
+    join_terms terms;
     std::uint32_t prefill_token_budget;
     std::uint32_t token_budget;
     reply<batch_answer> to;
@@ -82,6 +82,7 @@ struct detail::core {
     mailbox<command> inbox;
     asio::steady_timer timer;  // of the state's next deadline; the actor's own
     scheduler_observer observer;
+    bool has_news = false;
 };
 
 namespace {
@@ -121,7 +122,7 @@ public:
         if (c.to.abandoned()) return;
         const auto start = now();
         auto entries =
-            state_.next_batch(c.in_use, c.min_size, c.prefill_token_budget, c.token_budget, start);
+            state_.next_batch(c.in_use, c.terms, c.prefill_token_budget, c.token_budget, start);
         if (core_->observer.next_batch_time) core_->observer.next_batch_time(now() - start);
         batch_answer answer;
         if (!entries.empty()) answer.emplace(core_, std::move(entries));
@@ -140,6 +141,7 @@ private:
             }
         }
         answer_failed();
+        core_->has_news = state_.runnable();
         if (state_.runnable() && runnable_waiter_) {
             auto waiter = std::exchange(runnable_waiter_, std::nullopt);
             waiter->send(result<>{});
@@ -240,13 +242,13 @@ void adapter_scheduler::process(entry e) {
 
 asio::awaitable<result<std::optional<scheduled_batch>>> adapter_scheduler::next_batch(
     std::vector<adapter_key> adapters_in_use,
-    std::optional<std::size_t> min_size,
+    join_terms terms,
     std::uint32_t prefill_token_budget,
     std::uint32_t token_budget) {
     auto self = core_;  // `this` may die while we wait
     auto [to, from] = make_oneshot<batch_answer>(co_await asio::this_coro::executor);
     next_batch_command ask{
-        std::move(adapters_in_use), min_size, prefill_token_budget, token_budget, std::move(to)};
+        std::move(adapters_in_use), terms, prefill_token_budget, token_budget, std::move(to)};
     if (!self->inbox.post(std::move(ask))) co_return stopped();
     co_return co_await from.get();
 }
@@ -257,6 +259,10 @@ asio::awaitable<result<>> adapter_scheduler::wait_runnable() {
     wait_runnable_command ask{std::move(to)};
     if (!self->inbox.post(std::move(ask))) co_return stopped();
     co_return co_await from.get();
+}
+
+bool adapter_scheduler::has_news() const {
+    return core_->has_news;
 }
 
 asio::awaitable<result<std::vector<adapter::call>>> adapter_scheduler::next_calls(

@@ -30,23 +30,18 @@ void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_poin
 
 std::vector<scheduled_entry> scheduler_state::next_batch(
     std::span<const adapter_key> in_use,
-    std::optional<std::size_t> min_size,
+    const join_terms& terms,
     std::uint32_t prefill_token_budget,
     std::uint32_t token_budget,
     time_point now) {
     note_in_use(in_use, now);
     runnable_ = false;
     std::vector<scheduled_entry> taken;
-    if (open_count_ == 0 || (min_size && open_count_ < *min_size)) return taken;
+    if (!terms.allow(who_waits(now))) return taken;
 
     room left{batch_cost{limits_.model}, prefill_token_budget, out_.total() + token_budget};
     const auto skipped = select(left, taken, now);
     for (const auto key : skipped) update(key);
-    if (min_size && taken.size() < *min_size) {
-        for (auto& t : taken) put_back(std::move(t));
-        runnable_ = false;  // the same question would get the same answer
-        return {};
-    }
     note_taken(skipped, taken, now);
     return taken;
 }
@@ -104,7 +99,7 @@ std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room
     }
     left.joining.add(input, output);
     out_.add(input, output);
-    --open_count_;
+    uncount_open(queue, front->second);
     return scheduled_entry{
         extract(queue.granted, front), key, table_.index(key), std::move(reserved)};
 }
@@ -137,14 +132,6 @@ request_id scheduler_state::barrier(time_point now) {
         if (queue_of(key).is_open) return id;
     }
     return everybody;
-}
-
-void scheduler_state::put_back(scheduled_entry unused) {
-    const auto& what = *unused.what.what;
-    out_.remove(what.input_length, what.stopping.max_new_tokens);
-    unused.blocks.reset();
-    insert(std::move(unused.what), {unused.key, 0});
-    update(unused.key);
 }
 
 void scheduler_state::give_back(std::vector<entry> unused, time_point now) {

@@ -92,11 +92,26 @@ void scheduler_state::insert(entry e, place where) {
         table_.set_pending(where.key, where.pending, waiting.size());
         return;
     }
-    queue.granted.emplace(id, std::move(e));
+    const auto at = queue.granted.emplace(id, std::move(e)).first;
     if (queue.is_open) {
-        ++open_count_;
+        count_open(queue, at->second);
         runnable_ = true;
     }
+}
+
+void scheduler_state::count_open(const adapter_queue& queue, const entry& e) {
+    ++open_count_;
+    open_since_ += std::max(queue.open_since, e.created).time_since_epoch();
+}
+
+void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
+    --open_count_;
+    open_since_ -= std::max(queue.open_since, e.created).time_since_epoch();
+}
+
+waiting_now scheduler_state::who_waits(time_point now) const {
+    const auto count = static_cast<steady_clock::rep>(open_count_);
+    return {open_count_, now.time_since_epoch() * count - open_since_, where_.size() - open_count_};
 }
 
 entry scheduler_state::extract(entry_queue& from, entry_queue::iterator at) {
@@ -114,8 +129,9 @@ std::optional<entry> scheduler_state::remove(request_id id) {
     auto& queue = queue_of(where.key);
     std::optional<entry> removed;
     if (where.pending == 0) {
-        removed = extract(queue.granted, queue.granted.find(id));
-        if (queue.is_open) --open_count_;
+        const auto at = queue.granted.find(id);
+        if (queue.is_open) uncount_open(queue, at->second);
+        removed = extract(queue.granted, at);
     } else {
         const auto waiting = queue.pending.find(where.pending);
         removed = extract(waiting->second, waiting->second.find(id));
@@ -152,21 +168,22 @@ void scheduler_state::update(adapter_key key) {
     table_.set_waiting(key, count, oldest);
 }
 
-void scheduler_state::set_open(adapter_key key, bool is_open) {
+void scheduler_state::set_open(adapter_key key, bool is_open, time_point now) {
     auto& queue = queue_of(key);
     if (queue.is_open == is_open) return;
     queue.is_open = is_open;
     if (is_open) {
-        open_count_ += queue.granted.size();
+        queue.open_since = now;
+        for (const auto& [id, e] : queue.granted) count_open(queue, e);
         runnable_ = runnable_ || !queue.granted.empty();
     } else {
-        open_count_ -= queue.granted.size();
+        for (const auto& [id, e] : queue.granted) uncount_open(queue, e);
     }
 }
 
-void scheduler_state::apply(const adapter::changes& c) {
-    for (const auto key : c.no_longer_ready) set_open(key, false);
-    for (const auto key : c.became_ready) set_open(key, table_.is_ready(key));
+void scheduler_state::apply(const adapter::changes& c, time_point now) {
+    for (const auto key : c.no_longer_ready) set_open(key, false, now);
+    for (const auto key : c.became_ready) set_open(key, table_.is_ready(key), now);
     for (const auto& g : c.granted) {
         auto waiting = queue_of(g.key).pending.extract(g.who);
         if (!waiting) continue;
@@ -183,7 +200,7 @@ void scheduler_state::apply(const adapter::changes& c) {
     }
     for (const auto& f : c.failed) {
         auto& queue = queue_of(f.key);
-        if (queue.is_open) open_count_ -= queue.granted.size();
+        set_open(f.key, false, now);
         fail_all(queue.granted, f.why);
         for (auto& [who, waiting] : queue.pending) {
             fail_all(waiting, f.why);
@@ -199,7 +216,7 @@ void scheduler_state::apply(const adapter::changes& c) {
 std::vector<adapter::call> scheduler_state::due(time_point now, std::size_t limit) {
     adapter::changes c;
     auto calls = table_.due(now, limit, c);
-    apply(c);
+    apply(c, now);
     return calls;
 }
 
@@ -207,7 +224,7 @@ void scheduler_state::finished(
     std::uint64_t call_id, const result<adapter::memory_share>& outcome, time_point now) {
     adapter::changes c;
     table_.finished(call_id, outcome, now, c);
-    apply(c);
+    apply(c, now);
 }
 
 void scheduler_state::shards_changed(shard_limits limits, time_point now) {
@@ -215,7 +232,7 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     blocks_ = make_blocks(limits_);
     adapter::changes c;
     table_.shards_lost(limits_.preloaded, limits_.were_up, now, c);
-    apply(c);
+    apply(c, now);
     // What fitted the old budgets may never fit the new ones.
     std::vector<std::pair<request_id, error>> misfits;
     for (const auto& [id, where] : where_) {

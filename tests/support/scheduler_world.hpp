@@ -89,10 +89,10 @@ struct scheduler_world {
 
     /// Ids of the next batch; it counts as running until `end`.
     std::vector<scheduler::request_id> next(
-        std::optional<std::size_t> min_size = std::nullopt,
+        const scheduler::join_terms& terms = {},
         std::uint32_t prefill = 1000,
         std::uint32_t total = 4000) {
-        auto batch = state.next_batch(in_use(), min_size, prefill, total, now);
+        auto batch = state.next_batch(in_use(), terms, prefill, total, now);
         std::vector<scheduler::request_id> ids;
         for (auto& e : batch) {
             ids.push_back(e.what.id);

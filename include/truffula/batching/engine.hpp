@@ -53,8 +53,7 @@ public:
 
 struct engine_settings {
     scheduler::scheduler_settings scheduling;
-    float waiting_served_ratio = 0.3F;
-    std::size_t max_waiting_tokens = 20;  ///< Decode steps.
+    scheduler::join_settings joining;
     bool eager_prefill = false;
     bool paced_adapter_calls = true;  ///< At most one is started per step while requests run.
     std::uint32_t max_batch_prefill_tokens = 4096;

@@ -41,6 +41,9 @@ result<loaded> load(
 /// The settings as a YAML file, each with its origin; secrets are left out.
 std::string print(const loaded& config);
 
+/// The ratio by which waiting requests join the running batch; none: their wait is weighed.
+std::optional<float> joining_ratio(const settings& s);
+
 /// The total token budget for what the shards answered to the warm-up (contract section 3, step
 /// 9): theirs, or the option when it is smaller. For models that do not generate it is the prefill
 /// budget.

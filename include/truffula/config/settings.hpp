@@ -51,7 +51,8 @@ struct batching_section {
     std::optional<std::uint32_t> max_batch_total_tokens;
     std::optional<std::uint32_t> max_batch_size;
     std::uint64_t max_waiting_tokens = 20;
-    float waiting_served_ratio = 0.3F;
+    std::optional<float> waiting_served_ratio;
+    std::string join;  ///< `auto`, `ratio`; empty: `ratio` if a ratio is given.
     bool eager_prefill = false;
     bool prefix_caching = false;
     std::uint32_t max_undelivered_mib = 16;
@@ -62,6 +63,7 @@ struct scheduling_section {
     std::string policy = "fifo";
     std::uint32_t max_overtakes = 64;
     float max_overtake_wait_s = 2.0F;
+    float ttft_weight = 4.0F;
 };
 
 /// `adapters`: slots, downloads, proofs of access.

@@ -88,13 +88,13 @@ public:
     /// A batch of waiting requests; nothing if there is nothing to run now.
     ///
     /// \param adapters_in_use adapters that the running batch names: they are not offloaded.
-    /// \param min_size the smallest batch that is worth its prefill; none: any size.
+    /// \param terms when a batch is worth its prefill.
     /// \param prefill_token_budget, token_budget tokens that the new batch may take.
     /// \errors `errc::stopped` after `stop()`; `errc::cancelled` if the waiter was cancelled.
     /// \cancellation terminal. A batch taken too late is destroyed, which returns its entries.
     boost::asio::awaitable<result<std::optional<scheduled_batch>>> next_batch(
         std::vector<adapter_key> adapters_in_use,
-        std::optional<std::size_t> min_size,
+        join_terms terms,
         std::uint32_t prefill_token_budget,
         std::uint32_t token_budget);
 
@@ -102,6 +102,10 @@ public:
     ///
     /// \errors `errc::stopped`, `errc::cancelled`.
     boost::asio::awaitable<result<>> wait_runnable();
+
+    /// Whether `wait_runnable` would complete at once: something new may be scheduled since
+    /// `next_batch` was last asked.
+    bool has_news() const;
 
     /// Waits until adapter calls are due and starts at most `limit` of them: the caller makes
     /// them and reports each with `finished`. One waiter at a time.

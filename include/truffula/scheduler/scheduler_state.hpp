@@ -5,6 +5,7 @@
 #include "truffula/kv_cache/block_allocator.hpp"
 #include "truffula/scheduler/batch_cost.hpp"
 #include "truffula/scheduler/entry.hpp"
+#include "truffula/scheduler/join_rule.hpp"
 #include "truffula/scheduler/policy.hpp"
 
 #include <chrono>
@@ -64,14 +65,15 @@ public:
     /// Removes a queued request whose client left. False if it is not queued.
     bool cancel(request_id id);
 
-    /// The next batch to prefill, in picking order; empty: nothing that fits, or fewer than
-    /// `min_size`.
+    /// The next batch to prefill, in picking order; empty: nothing that fits, or it is not worth
+    /// its prefill yet.
     ///
     /// \param in_use adapters that the running batch names.
+    /// \param terms asked once, before the batch is formed: what then fits goes.
     /// \param prefill_token_budget, token_budget tokens that the new batch may take.
     std::vector<scheduled_entry> next_batch(
         std::span<const adapter_key> in_use,
-        std::optional<std::size_t> min_size,
+        const join_terms& terms,
         std::uint32_t prefill_token_budget,
         std::uint32_t token_budget,
         time_point now);
@@ -115,6 +117,7 @@ private:
         entry_queue granted;
         std::map<adapter::credential, entry_queue> pending;  // for the proof of an api token
         bool is_open = false;                                // may be scheduled
+        time_point open_since;
     };
     struct place {
         adapter_key key = adapter::base_key;
@@ -126,14 +129,16 @@ private:
     void insert(entry e, place where);
     entry extract(entry_queue& from, entry_queue::iterator at);
     void fail_all(entry_queue& queue, const error& why);
-    void apply(const adapter::changes& c);
-    void set_open(adapter_key key, bool is_open);
+    void apply(const adapter::changes& c, time_point now);
+    void set_open(adapter_key key, bool is_open, time_point now);
+    void count_open(const adapter_queue& queue, const entry& e);
+    void uncount_open(const adapter_queue& queue, const entry& e);
+    waiting_now who_waits(time_point now) const;
     void update(adapter_key key);
     void note_in_use(std::span<const adapter_key> in_use, time_point now);
     std::vector<adapter_key> select(
         room& left, std::vector<scheduled_entry>& taken, time_point now);
     std::optional<scheduled_entry> take_front(adapter_key key, room& left);
-    void put_back(scheduled_entry unused);
     std::optional<entry> remove(request_id id);
     void note_taken(
         std::span<const adapter_key> skipped,
@@ -155,6 +160,7 @@ private:
     std::map<request_id, adapter_key> starved_;                // overtaken beyond its limit
     std::vector<adapter_key> in_use_;                          // sorted
     std::size_t open_count_ = 0;                               // requests that may be scheduled
+    steady_clock::duration open_since_{};                      // sum over them, as time since epoch
     std::vector<std::pair<entry, error>> failed_;
     bool runnable_ = false;
 };

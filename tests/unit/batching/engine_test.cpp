@@ -34,7 +34,7 @@ struct engine_world {
             return 4000U;
         };
         settings.max_batch_prefill_tokens = 1000;
-        settings.waiting_served_ratio = 0.0F;
+        settings.joining.waiting_served_ratio = 0.0F;
         settings.connect = [this] { return connect(); };
     }
 
@@ -168,8 +168,8 @@ TEST_CASE("engine: a newcomer joins the running batch", "[batching]") {
 TEST_CASE("engine: newcomers wait for the ratio until max_waiting_tokens", "[batching]") {
     test::run_coro([]() -> asio::awaitable<void> {
         engine_world w{co_await asio::this_coro::executor};
-        w.settings.waiting_served_ratio = 2.0F;
-        w.settings.max_waiting_tokens = 3;
+        w.settings.joining.waiting_served_ratio = 2.0F;
+        w.settings.joining.max_waiting_tokens = 3;
         w.start();
         auto a = w.submit(10);
         std::unique_ptr<inference::token_stream> b;
@@ -183,6 +183,50 @@ TEST_CASE("engine: newcomers wait for the ratio until max_waiting_tokens", "[bat
         // Decoded three times before the minimum is dropped; decided during the fourth.
         CHECK(c[4] == "decode 0");
         CHECK(c[5] == "prefill 1:1");
+    });
+}
+
+TEST_CASE("engine: who comes while the shards compute joins after that step", "[batching]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.script->step = 5ms;
+        w.start();
+        auto a = w.submit(10);
+        std::unique_ptr<inference::token_stream> b;
+        asio::steady_timer soon{w.ex};
+        w.script->during_decode = [&] {
+            if (b) return;
+            soon.expires_after(1ms);  // the choice for this step has been made by then
+            soon.async_wait([&](auto) { b = w.submit(1); });
+        };
+        auto x = co_await collect(std::move(a));
+        CHECK(x.finished);
+        const auto& c = w.script->calls;
+        REQUIRE(c.size() > 3);
+        CHECK(c[1] == "decode 0");
+        CHECK(c[2] == "prefill 1:1");
+    });
+}
+
+TEST_CASE("engine: one newcomer waits until it is worth the prefill's stall", "[batching]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.settings.joining.waiting_served_ratio.reset();
+        w.settings.joining.ttft_weight = 0;  // waiting counts nothing
+        w.settings.joining.max_waiting_tokens = 4;
+        w.script->step = 1ms;
+        w.start();
+        auto a = w.submit(10);
+        std::unique_ptr<inference::token_stream> b;
+        w.script->during_decode = [&] {
+            if (!b) b = w.submit(1);
+        };
+        auto x = co_await collect(std::move(a));
+        CHECK(x.finished);
+        const auto& c = w.script->calls;
+        REQUIRE(c.size() > 7);
+        CHECK(c[5] == "decode 0");
+        CHECK(c[6] == "prefill 1:1");
     });
 }
 

@@ -260,6 +260,22 @@ TEST_CASE("config: the documented file has every key with its default", "[config
     }
 }
 
+TEST_CASE("config: waits are weighed unless a ratio is given, or as join says", "[config]") {
+    const auto ratio = [](arguments given, config::environment env = {}) {
+        const auto got = load(with(std::move(given)), env);
+        REQUIRE(got);
+        return config::joining_ratio(got->values);
+    };
+    CHECK_FALSE(ratio({}));
+    CHECK(ratio({"--waiting-served-ratio", "1.2"}) == 1.2F);
+    CHECK_FALSE(ratio({"--waiting-served-ratio", "1.2"}, {{"JOIN", "auto"}}));
+    CHECK(ratio({}, {{"JOIN", "ratio"}}) == 0.3F);
+    CHECK_FALSE(ratio({"--max-waiting-tokens", "5"}));
+    const auto wrong = load(with({"--join", "never"}), {});
+    REQUIRE_FALSE(wrong);
+    CHECK(has(wrong.error().detail, "found `never`; allowed: one of auto, ratio"));
+}
+
 TEST_CASE("config: total budget and its checks (contract section 3)", "[config]") {
     config::settings s;
     CHECK(config::total_token_budget(s, std::nullopt, true) == 16'000);

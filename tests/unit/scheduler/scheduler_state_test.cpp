@@ -141,14 +141,41 @@ TEST_CASE("scheduler: a batch below the minimum size is not formed", "[scheduler
     CHECK(w.next(2) == ids{0, 1});
 }
 
-TEST_CASE("scheduler: a minimum that budgets do not allow leaves no trace", "[scheduler]") {
+TEST_CASE("scheduler: the minimum is asked once: what then fits goes", "[scheduler]") {
     scheduler_world w;
     w.submit({"", 600});
     w.submit({"", 600});
-    CHECK(w.next(2).empty());
-    CHECK(w.state.running() == 0);
-    CHECK_FALSE(w.state.runnable());
-    CHECK(w.next(1) == ids{0});
+    CHECK(w.next(2) == ids{0});
+    CHECK(w.state.running() == 1);
+}
+
+TEST_CASE("scheduler: waits are weighed from when a request could be scheduled", "[scheduler]") {
+    scheduler_world w;
+    scheduler::join_terms terms;
+    terms.weigh = {10, 10ms, 0ms, 1.0F};  // worth it after 100 ms of waiting
+    w.submit({"a"});                      // its adapter takes a second
+    w.now += 1s;
+    w.run_calls();
+    CHECK(w.next(terms).empty());
+    w.submit({});
+    w.now += 49ms;
+    CHECK(w.next(terms).empty());
+    w.now += 1ms;
+    CHECK(w.next(terms) == ids{0, 1});
+    w.submit({});
+    CHECK(w.next(terms).empty());  // the wait of those who went is forgotten
+}
+
+TEST_CASE("scheduler: who waits for an adapter is stalled by a prefill, too", "[scheduler]") {
+    scheduler_world w;
+    scheduler::join_terms terms;
+    terms.weigh = {10, 10ms, 0ms, 1.0F};
+    w.submit({});
+    w.submit({"a"});  // not there yet
+    w.now += 109ms;
+    CHECK(w.next(terms).empty());
+    w.now += 1ms;
+    CHECK(w.next(terms) == ids{0});
 }
 
 TEST_CASE("scheduler: max_batch_size counts those that run", "[scheduler]") {
