@@ -3,7 +3,7 @@
 #include "adapter/table_impl.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 namespace truffula::adapter {
 namespace {
@@ -56,22 +56,53 @@ adapter_table::impl::impl(
     records.emplace_back();
     records[base_key].is_used = records[base_key].is_permanent = true;
     records[base_key].state = adapter_state::ready;
-    reset_preloaded(preloaded);
+    changes nobody_knows_yet;
+    reset_preloaded(preloaded, nobody_knows_yet);
 }
 
 /// Preloaded adapters are ready for ever; all others get indices above theirs.
-void adapter_table::impl::reset_preloaded(std::span<const preloaded_adapter> preloaded) {
-    preloaded_by_ids.clear();
+void adapter_table::impl::reset_preloaded(
+    std::span<const preloaded_adapter> preloaded, changes& out) {
+    auto gone = std::exchange(preloaded_by_ids, {});
     for (const auto& p : preloaded) next_index = std::max(next_index, p.index + 1);
     for (const auto& p : preloaded) {
-        const auto key = static_cast<adapter_key>(records.size());
-        auto& r = records.emplace_back();
+        const auto text = text_of(p.what);
+        const auto known = gone.extract(text);
+        const auto key = known ? known.mapped() : take_key();
+        auto& r = records[key];
         r.ref.what = p.what;
         r.index = p.index;
         r.state = adapter_state::ready;
         r.is_used = r.is_permanent = true;
-        preloaded_by_ids[text_of(p.what)] = key;
+        preloaded_by_ids[text] = key;
+        if (!known) out.became_ready.push_back(key);
+        give_up_index(p.index);
     }
+    for (const auto& [text, key] : gone) {
+        records[key] = record{};
+        free_keys.push_back(key);
+        out.no_longer_ready.push_back(key);
+        out.failed.push_back(
+            {key, {errc::rpc_failed, "the shards came back without the preloaded adapter"}});
+    }
+}
+
+/// A preloaded adapter has come to `index`: nobody else may have it.
+void adapter_table::impl::give_up_index(std::uint32_t index) {
+    free_indices.erase(index);
+    for (auto& r : records) {
+        if (r.is_used && !r.is_permanent && r.index == index) r.index = next_index++;
+    }
+}
+
+adapter_key adapter_table::impl::take_key() {
+    if (free_keys.empty()) {
+        records.emplace_back();
+        return static_cast<adapter_key>(records.size() - 1);
+    }
+    const auto key = free_keys.back();
+    free_keys.pop_back();
+    return key;
 }
 
 bool adapter_table::impl::needs_token(const record& r) const {
@@ -84,14 +115,7 @@ adapter_key adapter_table::impl::find_or_add(const adapter_ref& ref, time_point 
     auto identity = identity_of(ref);
     const auto known = by_identity.find(identity);
     if (known != by_identity.end()) return known->second;
-    adapter_key key = 0;
-    if (free_keys.empty()) {
-        key = static_cast<adapter_key>(records.size());
-        records.emplace_back();
-    } else {
-        key = free_keys.back();
-        free_keys.pop_back();
-    }
+    const auto key = take_key();
     auto& r = records[key];
     r = record{};
     r.ref = ref;
@@ -109,8 +133,9 @@ adapter_key adapter_table::impl::find_or_add(const adapter_ref& ref, time_point 
 
 std::optional<error> adapter_table::impl::refused(
     record& r, const std::string& token, time_point now) {
+    // Also while what a failed load left is taken off the shards.
+    if (now < r.failure.until) return r.failure.why;
     if (r.state == adapter_state::failed) {
-        if (now < r.failure.until) return r.failure.why;
         r.state = r.is_downloaded ? adapter_state::downloaded : adapter_state::unknown;
     }
     const auto note = r.refused.find(token);
@@ -139,15 +164,19 @@ void adapter_table::impl::close_claim(credential who) {
     claims.erase(found);
 }
 
+/// Somebody waits who may use it: nobody has to go for those whose token is not proven.
+bool adapter_table::impl::has_granted(const record& r) const {
+    std::size_t pending = 0;
+    for (const auto& [token, who] : r.claims) pending += claims.at(who).pending;
+    return r.waiting > pending;
+}
+
 /// Brings the ordered sets in line with a record that changed.
 void adapter_table::impl::refresh(adapter_key key) {
     auto& r = records[key];
-    if (r.is_permanent) return;
+    if (r.is_permanent || !r.is_used) return;
     want_load.erase({r.oldest, key});
-    if (r.state == adapter_state::downloaded && r.waiting > 0 &&
-        (!needs_token(r) || !r.proofs.empty())) {
-        want_load.insert({r.oldest, key});
-    }
+    if (r.state == adapter_state::downloaded && has_granted(r)) want_load.insert({r.oldest, key});
     if (r.state == adapter_state::unknown && r.waiting > 0 && r.claims.empty()) {
         const auto who = open_claim(key, r.proven_token, r.ref.tenant, r.oldest);
         claims[who].is_internal = true;

@@ -40,6 +40,16 @@ void adapter_table::impl::release(record& r) {
     draining.erase(key);
 }
 
+void adapter_table::impl::proof_failed(
+    record& r, const std::string& token, const error& why, time_point now) const {
+    r.proofs.erase(token);
+    if (r.proven_token == token && !r.proofs.empty()) r.proven_token = r.proofs.begin()->first;
+    // Tokens are a client's to make up: what is over is not kept for ever.
+    std::erase_if(
+        r.refused, [now](const auto& old) { return old.second.until + old.second.backoff < now; });
+    note_failure(r.refused[token], why, now);
+}
+
 void adapter_table::impl::download_finished(
     const open_call& done, const result<memory_share>& outcome, time_point now, changes& out) {
     --downloads_under_way;
@@ -51,8 +61,7 @@ void adapter_table::impl::download_finished(
     close_claim(done.who);
     if (!outcome) {
         if (brought_weights) r.state = adapter_state::unknown;
-        r.proofs.erase(c.token);
-        note_failure(r.refused[c.token], outcome.error(), now);
+        proof_failed(r, c.token, outcome.error(), now);
         if (!c.is_internal || c.pending > 0) {
             out.refused.push_back({done.key, done.who, outcome.error()});
         }
@@ -62,6 +71,7 @@ void adapter_table::impl::download_finished(
         return;
     }
     r.refused.erase(c.token);
+    std::erase_if(r.proofs, [now](const auto& old) { return old.second <= now; });
     r.proofs[c.token] = now + settings.proof_lifetime;
     r.proven_token = c.token;
     r.is_downloaded = true;
@@ -72,6 +82,7 @@ void adapter_table::impl::download_finished(
     out.granted.push_back({done.key, done.who});
     if (brought_weights && r.share > whole_memory) {
         r.state = adapter_state::failed;
+        r.is_downloaded = false;  // later it is asked for again: it may have become smaller
         const error too_large{
             errc::rpc_failed,
             "the adapter needs " + fraction(r.share) + " of the adapter memory; there is 1 in all"};
@@ -101,19 +112,17 @@ void adapter_table::impl::load_finished(
 }
 
 void adapter_table::impl::offload_finished(
-    const open_call& done, const result<memory_share>& outcome, time_point now) {
+    const open_call& done, const result<memory_share>& outcome, time_point now, changes& out) {
     auto& r = records[done.key];
-    if (r.is_cleaning && r.state == adapter_state::loading) {
-        // Of an earlier router's weights; its slot stays taken until the load is asked for.
-        r.is_cleaning = false;
-        r.is_clean = true;
-    }
+    // Of an earlier router's weights, before a load.
+    const bool was_cleaning = std::exchange(r.is_cleaning, false);
     // An index that may still be occupied is never given out again.
     if (!outcome) r.index = next_index++;
+    r.is_clean = outcome.has_value() || !shards_were_up;
     release(r);
-    const bool was_refused = r.failure.until > now;
-    r.is_clean = true;
-    r.state = was_refused ? adapter_state::failed : adapter_state::downloaded;
+    if (!outcome && was_cleaning) fail_adapter(done.key, outcome.error(), now, out);
+    const bool is_refused = now < r.failure.until;
+    r.state = is_refused ? adapter_state::failed : adapter_state::downloaded;
     refresh(done.key);
 }
 
@@ -126,7 +135,7 @@ void adapter_table::finished(
     switch (done.kind) {
         case call_kind::download: t.download_finished(done, outcome, now, out); break;
         case call_kind::load: t.load_finished(done, outcome, now, out); break;
-        case call_kind::offload: t.offload_finished(done, outcome, now); break;
+        case call_kind::offload: t.offload_finished(done, outcome, now, out); break;
     }
 }
 
@@ -151,13 +160,17 @@ void adapter_table::shards_lost(
         r.is_clean = !shards_were_up;
         r.is_cleaning = false;
         r.running = 0;
+        r.failure = {};
+        t.forgettable.erase({r.last_used, key});
         r.last_used = std::min(r.last_used, now);
-        for (const auto& [token, who] : r.claims) {
+        const auto open = r.claims;
+        for (const auto& [token, who] : open) {
             auto& c = t.claims.at(who);
             if (std::exchange(c.is_sent, false)) t.want_download.insert({c.since, who});
+            if (r.waiting == 0) t.close_claim(who);
         }
     }
-    t.reset_preloaded(preloaded);
+    t.reset_preloaded(preloaded, out);
     for (adapter_key key = 1; key < t.records.size(); ++key) {
         if (t.records[key].is_used) t.refresh(key);
     }

@@ -68,7 +68,9 @@ struct adapter_table::impl {
 
     // adapter_table.cpp: who waits for what
     adapter_key find_or_add(const adapter_ref& ref, time_point now);
-    void reset_preloaded(std::span<const preloaded_adapter> preloaded);
+    adapter_key take_key();
+    void reset_preloaded(std::span<const preloaded_adapter> preloaded, changes& out);
+    void give_up_index(std::uint32_t index);
     std::optional<error> refused(record& r, const std::string& token, time_point now);
     credential open_claim(
         adapter_key key, const std::string& token, const std::string& tenant, time_point since);
@@ -76,6 +78,7 @@ struct adapter_table::impl {
     void refresh(adapter_key key);
     void forget_least_used(changes& out);
     bool needs_token(const record& r) const;
+    bool has_granted(const record& r) const;
 
     // due.cpp: which calls to make
     void due_downloads(time_point now, std::size_t limit, std::vector<call>& out);
@@ -96,7 +99,8 @@ struct adapter_table::impl {
     void load_finished(
         const open_call& done, const result<memory_share>& outcome, time_point now, changes& out);
     void offload_finished(
-        const open_call& done, const result<memory_share>& outcome, time_point now);
+        const open_call& done, const result<memory_share>& outcome, time_point now, changes& out);
+    void proof_failed(record& r, const std::string& token, const error& why, time_point now) const;
     void fail_adapter(adapter_key key, error why, time_point now, changes& out);
     void release(record& r);
     void note_failure(refusal_note& note, const error& why, time_point now) const;

@@ -1,0 +1,394 @@
+// Where adapters are, and which calls are due (design section 6).
+#include "unit/adapter/table_driver.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace truffula;
+using namespace std::chrono_literals;
+using adapter::adapter_state;
+using adapter::call_kind;
+using test::named;
+using test::table_driver;
+using keys = std::vector<adapter::adapter_key>;
+
+namespace {
+
+adapter::table_settings with_slots(std::size_t slots) {
+    adapter::table_settings s;
+    s.max_active_adapters = slots;
+    return s;
+}
+
+}  // namespace
+
+TEST_CASE("adapter table: from unknown to ready, with the calls of the way", "[adapter]") {
+    table_driver d;
+    const auto key = d.wait_for(named("a"));
+    CHECK(d.table.state(key) == adapter_state::unknown);
+    const auto download = d.only_due();
+    CHECK(download.kind == call_kind::download);
+    CHECK(download.timeout == 600s);
+    CHECK(d.table.state(key) == adapter_state::downloading);
+    CHECK(d.due().empty());
+    d.succeed(download, 250'000);
+    CHECK(d.table.state(key) == adapter_state::downloaded);
+    const auto load = d.only_due();
+    CHECK(load.kind == call_kind::load);
+    CHECK(load.timeout == 120s);
+    CHECK(d.table.state(key) == adapter_state::loading);
+    CHECK(d.table.free_memory() == 750'000);
+    CHECK(d.table.active() == 1);
+    d.succeed(load);
+    CHECK(d.said.became_ready == keys{key});
+    CHECK(d.table.ready_since(key) == d.now);
+}
+
+TEST_CASE("adapter table: downloads and loads are single-flight per adapter", "[adapter]") {
+    table_driver d;
+    for (int i = 0; i < 5; ++i) d.wait_for(named("a"));
+    const auto download = d.only_due();
+    d.wait_for(named("a"));
+    CHECK(d.due().empty());
+    d.succeed(download);
+    const auto load = d.only_due();
+    d.wait_for(named("a"));
+    CHECK(d.due().empty());
+    d.succeed(load);
+    CHECK(d.due().empty());
+}
+
+TEST_CASE("adapter table: so many downloads and loads run side by side", "[adapter]") {
+    adapter::table_settings s;
+    s.download_concurrency = 3;
+    s.load_concurrency = 2;
+    table_driver d{s};
+    for (const auto* id : {"a", "b", "c", "d", "e"}) d.wait_for(named(id));
+    const auto downloads = d.due();
+    REQUIRE(downloads.size() == 3);
+    CHECK(downloads[0].what.ids[0] == "a");
+    for (const auto& c : downloads) d.succeed(c);
+    const auto calls = d.due();
+    REQUIRE(calls.size() == 4);
+    CHECK(std::ranges::count(calls, call_kind::load, &adapter::call::kind) == 2);
+    CHECK(std::ranges::count(calls, call_kind::download, &adapter::call::kind) == 2);
+}
+
+TEST_CASE("adapter table: not more calls than asked for", "[adapter]") {
+    table_driver d;
+    for (const auto* id : {"a", "b", "c"}) d.wait_for(named(id));
+    CHECK(d.due(1).size() == 1);
+    CHECK(d.due(1).size() == 1);
+    CHECK(d.due(0).empty());
+    CHECK(d.due().size() == 1);
+}
+
+TEST_CASE("adapter table: one that exceeds the whole memory fails its waiters", "[adapter]") {
+    table_driver d;
+    const auto key = d.wait_for(named("huge"));
+    const auto download = d.only_due();
+    SECTION("by a millionth") {
+        d.succeed(download, adapter::whole_memory + 1);
+        REQUIRE(d.said.failed.size() == 1);
+        CHECK(d.said.failed[0].key == key);
+        CHECK(d.said.failed[0].why.detail.find("adapter memory") != std::string::npos);
+        CHECK(d.table.free_memory() == adapter::whole_memory);
+        d.nobody_waits_for(key);
+        d.now += 5s;  // after the back-off it is asked for again, it blocks nobody
+        d.wait_for(named("huge"));
+        const auto again = d.only_due();
+        CHECK(again.kind == call_kind::download);
+        d.succeed(again, 1000);
+        d.settle();
+        CHECK(d.table.is_ready(key));
+    }
+    SECTION("or fits exactly") {
+        d.succeed(download, adapter::whole_memory);
+        CHECK(d.only_due().kind == call_kind::load);
+        CHECK(d.table.free_memory() == 0);
+    }
+}
+
+TEST_CASE("adapter table: nobody goes while there is room", "[adapter]") {
+    table_driver d{with_slots(2)};
+    const auto first = d.make_ready("a", 500'000);
+    d.now += 1h;
+    const auto second = d.make_ready("b", 500'000);
+    CHECK(d.table.is_ready(first));
+    CHECK(d.table.is_ready(second));
+}
+
+TEST_CASE("adapter table: memory that is short drives out as slots do", "[adapter]") {
+    table_driver d{with_slots(10)};
+    const auto first = d.make_ready("a", 500'000);
+    const auto second = d.make_ready("b", 500'000);
+    d.wait_for(named("c"));
+    d.succeed(d.only_due(), 1);
+    CHECK(d.only_due().kind == call_kind::offload);
+    CHECK_FALSE(d.table.is_ready(first));
+    CHECK(d.table.is_ready(second));
+}
+
+TEST_CASE("adapter table: idle ones go first, the least recently used of them", "[adapter]") {
+    table_driver d{with_slots(3)};
+    const auto busy = d.make_ready("busy");
+    const auto older = d.make_ready("older");
+    const auto newer = d.make_ready("newer");
+    d.now += 1h;  // all are past their cycle time
+    d.table.set_running(busy, 1, d.now);
+    d.table.set_running(newer, 1, d.now);
+    d.table.set_running(newer, 0, d.now);
+    d.wait_for(named("next"));
+    d.succeed(d.only_due());
+    d.due();
+    CHECK(d.said.no_longer_ready == keys{older});
+    CHECK(d.table.is_ready(busy));
+    CHECK(d.table.is_ready(newer));
+}
+
+TEST_CASE("adapter table: a busy one goes after its cycle time, drained first", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto busy = d.make_ready("busy");
+    d.run(busy);
+    d.wait_for(named("next"));
+    d.succeed(d.only_due());
+    CHECK(d.due().empty());
+    REQUIRE(d.table.next_deadline(d.now) == d.now + 2s);
+    d.now += 1999ms;
+    CHECK(d.due().empty());
+    CHECK(d.table.is_ready(busy));
+    d.now += 1ms;
+    CHECK(d.due().empty());  // it drains: no call while a batch names it
+    CHECK(d.said.no_longer_ready == keys{busy});
+    CHECK(d.table.state(busy) == adapter_state::draining);
+    d.table.set_running(busy, 0, d.now);
+    const auto offload = d.only_due();
+    CHECK(offload.kind == call_kind::offload);
+    CHECK(offload.key == busy);
+    CHECK(offload.api_token.empty());
+    CHECK(d.due().empty());  // its slot is taken until the shards have let go
+    d.succeed(offload);
+    CHECK(d.table.state(busy) == adapter_state::downloaded);
+    CHECK(d.only_due().kind == call_kind::load);
+}
+
+TEST_CASE("adapter table: one with waiters stays until it has served one", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto first = d.wait_for(named("first"));
+    d.settle();
+    d.wait_for(named("next"));
+    d.succeed(d.only_due());
+    d.now += 1h;
+    CHECK(d.due().empty());
+    CHECK(d.table.is_ready(first));
+    d.table.served(first);
+    CHECK(d.only_due().kind == call_kind::offload);
+}
+
+TEST_CASE("adapter table: a draining one is ready again when nobody needs its slot", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto busy = d.make_ready("busy");
+    d.run(busy);
+    d.now += 3s;
+    const auto next = d.wait_for(named("next"));
+    d.succeed(d.only_due());
+    d.due();
+    REQUIRE(d.table.state(busy) == adapter_state::draining);
+    d.nobody_waits_for(next);
+    CHECK(d.due().empty());
+    CHECK(d.said.became_ready == keys{busy});
+    CHECK(d.table.is_ready(busy));
+}
+
+TEST_CASE("adapter table: a freed slot is for the one that waits longest", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto busy = d.make_ready("busy", 900'000);
+    d.run(busy);
+    const auto large = d.wait_for(named("large"));
+    d.succeed(d.only_due(), 800'000);
+    d.now += 3s;
+    const auto small = d.wait_for(named("small"));
+    d.succeed(d.only_due(), 1);
+    d.table.set_running(busy, 0, d.now);
+    d.succeed(d.only_due());  // the offload
+    const auto load = d.only_due();
+    CHECK(load.key == large);
+    CHECK(d.table.state(small) == adapter_state::downloaded);
+}
+
+TEST_CASE("adapter table: failures are remembered for a time that doubles", "[adapter]") {
+    table_driver d;
+    auto backoff = 5s;
+    for (int i = 0; i < 8; ++i) {
+        const auto key = d.wait_for(named("a"));
+        d.fail(d.only_due(), "gone");
+        REQUIRE(d.said.failed.size() + d.said.refused.size() == 1);
+        d.nobody_waits_for(key);
+        d.now += backoff - 1ms;
+        REQUIRE(d.table.join(named("a"), d.now).error().detail == "gone");
+        CHECK(d.due().empty());
+        d.now += 1ms;
+        REQUIRE(d.table.join(named("a"), d.now).has_value());
+        backoff = std::min(backoff * 2, 300s);
+    }
+    CHECK(backoff == 300s);
+    d.wait_for(named("a"));
+    d.succeed(d.only_due());  // and forgotten when it works
+    d.fail(d.only_due());
+    d.nobody_waits_for(d.last.key);
+    CHECK_FALSE(d.table.join(named("a"), d.now).has_value());
+    d.now += 5s;
+    CHECK(d.table.join(named("a"), d.now).has_value());
+}
+
+TEST_CASE(
+    "adapter table: a failed load is taken off all shards before its slot goes on", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto key = d.wait_for(named("a"));
+    d.succeed(d.only_due(), 600'000);
+    d.fail(d.only_due(), "out of memory");
+    REQUIRE(d.said.failed.size() == 1);
+    CHECK(d.said.failed[0].why.detail == "out of memory");
+    d.nobody_waits_for(key);
+    CHECK(d.table.free_memory() == 400'000);
+    // Refused at once, not only when the offload has been answered.
+    CHECK(d.table.join(named("a"), d.now).error().detail == "out of memory");
+    const auto offload = d.only_due();
+    CHECK(offload.kind == call_kind::offload);
+    d.succeed(offload);
+    CHECK(d.table.state(key) == adapter_state::failed);
+    CHECK(d.table.free_memory() == adapter::whole_memory);
+    CHECK(d.table.active() == 0);
+}
+
+TEST_CASE("adapter table: an index whose offload failed is not used again", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto first = d.make_ready("a");
+    const auto index = d.table.index(first);
+    d.wait_for(named("b"));
+    d.succeed(d.only_due());
+    d.fail(d.only_due());
+    CHECK(d.table.index(first) != index);
+    CHECK(d.only_due().index != index);
+}
+
+TEST_CASE("adapter table: what an earlier router may have left is offloaded first", "[adapter]") {
+    table_driver d{{}, {}, true};
+    const auto key = d.wait_for(named("a"));
+    d.succeed(d.only_due());
+    const auto cleaning = d.only_due();
+    CHECK(cleaning.kind == call_kind::offload);
+    CHECK(cleaning.index == d.table.index(key));
+    SECTION("then loaded") {
+        d.succeed(cleaning);
+        const auto load = d.only_due();
+        CHECK(load.kind == call_kind::load);
+        CHECK(load.index == cleaning.index);
+    }
+    SECTION("or refused for a while, never loaded over it") {
+        d.fail(cleaning, "busy");
+        REQUIRE(d.said.failed.size() == 1);
+        d.nobody_waits_for(key);
+        CHECK(d.due().empty());
+        d.now += 5s;
+        d.wait_for(named("a"));
+        const auto again = d.only_due();
+        CHECK(again.kind == call_kind::offload);
+        CHECK(again.index != cleaning.index);
+    }
+}
+
+TEST_CASE("adapter table: lost shards hold nothing any more", "[adapter]") {
+    table_driver d;
+    const auto key = d.make_ready("a", 300'000);
+    d.table.set_running(key, 1, d.now);
+    d.wait_for(named("b"));
+    const auto open = d.only_due();
+    d.said = {};
+    d.table.shards_lost({}, false, d.now, d.said);
+    CHECK(d.said.no_longer_ready == keys{key});
+    CHECK(d.table.free_memory() == adapter::whole_memory);
+    CHECK(d.table.active() == 0);
+    d.succeed(open);  // of before: says nothing
+    CHECK(d.said.empty());
+    CHECK(d.only_due().what.ids[0] == "b");  // asked for again; "a" has no waiters
+    d.wait_for(named("a"));
+    CHECK(d.only_due().kind == call_kind::download);
+}
+
+TEST_CASE("adapter table: shards may come back with other preloaded adapters", "[adapter]") {
+    table_driver d{{}, {{named("p").what, 1}, {named("q").what, 2}}};
+    const auto p = d.wait_for(named("p"));
+    const auto q = d.wait_for(named("q"));
+    const auto own = d.make_ready("own");
+    REQUIRE(d.table.index(own) == 3);
+    const std::vector<adapter::adapter_table::preloaded_adapter> now_preloaded{
+        {named("p").what, 2}, {named("r").what, 3}};
+    d.said = {};
+    d.table.shards_lost(now_preloaded, false, d.now, d.said);
+    CHECK(d.table.is_ready(p));
+    CHECK(d.table.index(p) == 2);
+    REQUIRE(d.said.failed.size() == 1);
+    CHECK(d.said.failed[0].key == q);
+    const auto r = d.wait_for(named("r"));
+    CHECK(d.table.is_ready(r));
+    CHECK(d.table.index(r) == 3);
+    CHECK(d.table.index(own) > 3);  // theirs now
+    CHECK(d.wait_for(named("p")) == p);
+}
+
+TEST_CASE("adapter table: at most so many are known that nobody uses", "[adapter]") {
+    adapter::table_settings s;
+    s.max_known_adapters = 2;
+    table_driver d{s};
+    const auto resident = d.make_ready("resident");
+    keys idle;
+    for (const auto* id : {"a", "b", "c"}) {
+        d.now += 1s;
+        idle.push_back(d.wait_for(named(id)));
+        d.nobody_waits_for(idle.back());
+    }
+    d.due();
+    REQUIRE(d.said.forgotten.size() == 1);
+    CHECK(d.said.forgotten[0].first == idle[0]);  // the least recently used
+    CHECK(d.table.is_ready(resident));
+    CHECK(d.wait_for(named("resident")) == resident);
+    CHECK(d.table.index(d.wait_for(named("d"))) == d.said.forgotten[0].second);
+}
+
+TEST_CASE("adapter table: downloads that wait are capped per tenant", "[adapter]") {
+    adapter::table_settings s;
+    s.max_downloads_per_tenant = 2;
+    table_driver d{s};
+    auto ref = named("a");
+    ref.tenant = "red";
+    d.wait_for(ref);
+    ref.what.ids = {"b"};
+    d.wait_for(ref);
+    ref.what.ids = {"c"};
+    const auto third = d.table.join(ref, d.now);
+    REQUIRE_FALSE(third.has_value());
+    CHECK(third.error().code == errc::overloaded);
+    CHECK(third.error().detail.find("limit 2") != std::string::npos);
+    ref.what.ids = {"a"};
+    CHECK(d.table.join(ref, d.now).has_value());  // is waited for already
+    ref.what.ids = {"c"};
+    ref.tenant = "blue";
+    CHECK(d.table.join(ref, d.now).has_value());
+    ref.tenant = "red";
+    ref.what.ids = {"d"};
+    d.succeed(d.due().front());
+    CHECK(d.table.join(ref, d.now).has_value());
+}
+
+TEST_CASE("adapter table: a download that nobody waits for is not started", "[adapter]") {
+    table_driver d;
+    const auto key = d.wait_for(named("a"));
+    d.nobody_waits_for(key);
+    CHECK(d.due().empty());
+    d.wait_for(named("a"));
+    const auto download = d.only_due();
+    d.nobody_waits_for(key);
+    d.succeed(download);
+    CHECK(d.due().empty());  // nor loaded
+    CHECK(d.table.state(key) == adapter_state::downloaded);
+}
