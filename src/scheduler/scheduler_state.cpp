@@ -92,6 +92,7 @@ void scheduler_state::insert(entry e, place where) {
         table_.set_pending(where.key, where.pending, waiting.size());
         return;
     }
+    remember_overtaken(e, where.key);
     const auto at = queue.granted.emplace(id, std::move(e)).first;
     if (queue.is_open) {
         count_open(queue, at->second);
@@ -112,6 +113,15 @@ void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
 waiting_now scheduler_state::who_waits(time_point now) const {
     const auto count = static_cast<steady_clock::rep>(open_count_);
     return {open_count_, now.time_since_epoch() * count - open_since_, where_.size() - open_count_};
+}
+
+/// One that comes back has been overtaken as often, and since when, as before it left.
+void scheduler_state::remember_overtaken(const entry& e, adapter_key key) {
+    if (e.overtakes >= settings_.max_overtakes) starved_[e.id] = key;
+    if (!e.overtaken_since) return;
+    const std::pair since{*e.overtaken_since, e.id};
+    const auto at = std::ranges::lower_bound(overtaken_, since);
+    if (at == overtaken_.end() || *at != since) overtaken_.insert(at, since);
 }
 
 entry scheduler_state::extract(entry_queue& from, entry_queue::iterator at) {
@@ -230,6 +240,7 @@ void scheduler_state::finished(
 void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     limits_ = std::move(limits);
     blocks_ = make_blocks(limits_);
+    if (out_.size() == 0) out_ = batch_cost{limits_.model};  // other shards may count otherwise
     adapter::changes c;
     table_.shards_lost(limits_.preloaded, limits_.were_up, now, c);
     apply(c, now);

@@ -127,6 +127,7 @@ private:
 
     std::optional<error> misfit(const inference::request& what) const;
     void insert(entry e, place where);
+    void remember_overtaken(const entry& e, adapter_key key);
     entry extract(entry_queue& from, entry_queue::iterator at);
     void fail_all(entry_queue& queue, const error& why);
     void apply(const adapter::changes& c, time_point now);
