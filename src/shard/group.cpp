@@ -33,6 +33,10 @@ error disagree(const char* what) {
     return {errc::protocol, std::string{"the shards of the group disagree on "} + what};
 }
 
+bool is_same(const cached_batch& one, const cached_batch& other) {
+    return one.id == other.id && one.size == other.size && one.request_ids == other.request_ids;
+}
+
 /// Generations side by side, the last shard's batch; all must tell of the same batch.
 result<step_answer> unite(std::vector<std::string> answers) {
     step_answer out;
@@ -42,10 +46,7 @@ result<step_answer> unite(std::vector<std::string> answers) {
         if (!batch) return batch.error();
         if (i > 0) {
             if (batch->has_value() != out.batch.has_value()) return disagree("the running batch");
-            if (out.batch && ((*batch)->id != out.batch->id ||
-                              (*batch)->request_ids != out.batch->request_ids)) {
-                return disagree("the running batch");
-            }
+            if (out.batch && !is_same(**batch, *out.batch)) return disagree("the running batch");
         }
         out.batch = std::move(*batch);
     }
@@ -65,9 +66,7 @@ public:
         for (const auto& bytes : *answers) {
             auto read = read_filter_answer(bytes);
             if (!read) co_return read.error();
-            if (last && (last->id != read->id || last->request_ids != read->request_ids)) {
-                co_return disagree("the filtered batch");
-            }
+            if (last && !is_same(*last, *read)) co_return disagree("the filtered batch");
             last = std::move(*read);
         }
         co_return std::move(*last);

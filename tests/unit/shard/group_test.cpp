@@ -1,0 +1,235 @@
+// A group of shards as one: what is sent to whom, and how answers are united.
+#include "shard/group.hpp"
+
+#include "generate.pb.h"
+#include "support/run_coro.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <catch2/catch.hpp>
+
+#include <deque>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace truffula;
+using namespace std::chrono_literals;
+using test::run_coro;
+namespace asio = boost::asio;
+namespace wire = generate::v1;
+
+namespace {
+
+/// What one shard was asked, and what it answers next.
+struct shard_script {
+    std::vector<std::pair<std::string, std::string>> asked;
+    std::deque<result<std::string>> answers;  ///< Then empty ones.
+};
+
+class ready_call final : public shard::pending_call<std::string> {
+public:
+    explicit ready_call(result<std::string> a) : answer_(std::move(a)) {}
+    asio::awaitable<result<std::string>> get() override { co_return std::move(answer_); }
+
+private:
+    result<std::string> answer_;
+};
+
+class scripted_transport final : public shard::transport {
+public:
+    explicit scripted_transport(std::shared_ptr<shard_script> s) : script_(std::move(s)) {}
+    std::unique_ptr<shard::pending_call<std::string>> start(
+        std::string_view method,
+        std::string_view request,
+        std::chrono::steady_clock::duration) override {
+        script_->asked.emplace_back(method, request);
+        result<std::string> answer = std::string{};
+        if (!script_->answers.empty()) {
+            answer = std::move(script_->answers.front());
+            script_->answers.pop_front();
+        }
+        return std::make_unique<ready_call>(std::move(answer));
+    }
+
+private:
+    std::shared_ptr<shard_script> script_;
+};
+
+struct two_shards {
+    two_shards() {
+        std::vector<std::unique_ptr<shard::transport>> transports;
+        for (const auto& s : scripts) {
+            transports.push_back(std::make_unique<scripted_transport>(s));
+        }
+        group = std::make_unique<shard::connected_group>(std::move(transports), 1s);
+    }
+    std::array<std::shared_ptr<shard_script>, 2> scripts{
+        std::make_shared<shard_script>(), std::make_shared<shard_script>()};
+    std::unique_ptr<shard::connected_group> group;
+};
+
+/// The answer of a shard that computed `ids` of the batch with id 7 and requests 1, 2.
+wire::DecodeResponse part(std::vector<std::uint64_t> ids) {
+    wire::DecodeResponse answer;
+    for (const auto id : ids) answer.add_generations()->set_request_id(id);
+    auto& batch = *answer.mutable_batch();
+    batch.set_id(7);
+    batch.add_request_ids(1);
+    batch.add_request_ids(2);
+    batch.set_size(2);
+    return answer;
+}
+
+result<shard::step_answer> decode(two_shards& w) {
+    result<shard::step_answer> out = error{};
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto call = w.group->start_decode({});
+        out = co_await call->get();
+    });
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("group: generations stand side by side, the last shard's batch goes back", "[shard]") {
+    two_shards w;
+    auto last = part({2});
+    last.mutable_batch()->set_max_tokens(99);
+    w.scripts[0]->answers.emplace_back(part({1}).SerializeAsString());
+    w.scripts[1]->answers.emplace_back(last.SerializeAsString());
+    const auto got = decode(w).value();
+    REQUIRE(got.spans.size() == 2);
+    CHECK(got.spans[0].request_id == 1);
+    CHECK(got.spans[0].buffer == 0);
+    CHECK(got.spans[1].request_id == 2);
+    CHECK(got.spans[1].buffer == 1);
+    REQUIRE(got.batch);
+    CHECK(got.batch->wire == last.batch().SerializeAsString());
+
+    const auto request = w.group->start_decode(std::array{&*got.batch});
+    wire::DecodeRequest sent;
+    REQUIRE(sent.ParseFromString(w.scripts[0]->asked.back().second));
+    CHECK(sent.batches(0).max_tokens() == 99);
+    CHECK(w.scripts[1]->asked.back() == w.scripts[0]->asked.back());
+}
+
+TEST_CASE("group: shards that tell of different batches have lost it", "[shard]") {
+    two_shards w;
+    auto other = part({2});
+    SECTION("another id") {
+        other.mutable_batch()->set_id(8);
+    }
+    SECTION("other requests") {
+        other.mutable_batch()->set_request_ids(1, 3);
+    }
+    SECTION("another size") {
+        other.mutable_batch()->set_size(3);
+    }
+    SECTION("none") {
+        other.clear_batch();
+    }
+    w.scripts[0]->answers.emplace_back(part({1}).SerializeAsString());
+    w.scripts[1]->answers.emplace_back(other.SerializeAsString());
+    const auto got = decode(w);
+    REQUIRE(got.has_error());
+    CHECK(got.error().code == errc::protocol);
+    CHECK(got.error().detail.find("disagree") != std::string::npos);
+}
+
+TEST_CASE("group: one shard's error is the group's", "[shard]") {
+    for (const std::size_t which : {0U, 1U}) {
+        two_shards w;
+        w.scripts[which]->answers.emplace_back(error{errc::rpc_failed, "out of memory"});
+        w.scripts[1 - which]->answers.emplace_back(part({1}).SerializeAsString());
+        const auto got = decode(w);
+        REQUIRE(got.has_error());
+        CHECK(got.error().code == errc::rpc_failed);
+        CHECK(got.error().detail == "out of memory");
+    }
+}
+
+TEST_CASE("group: a filtered batch must be the same on all shards", "[shard]") {
+    for (const std::uint64_t second : {1U, 2U}) {
+        two_shards w;
+        for (const std::size_t i : {0U, 1U}) {
+            wire::FilterBatchResponse answer;
+            answer.mutable_batch()->set_id(7);
+            answer.mutable_batch()->add_request_ids(i == 0 ? 1 : second);
+            w.scripts[i]->answers.emplace_back(answer.SerializeAsString());
+        }
+        run_coro([&]() -> asio::awaitable<void> {
+            const std::vector<std::uint64_t> ids{1};
+            const auto call = w.group->start_filter(7, ids);
+            const auto got = co_await call->get();
+            CHECK(got.has_value() == (second == 1));
+        });
+    }
+}
+
+TEST_CASE("group: downloads go to the first shard, loads to all", "[shard]") {
+    two_shards w;
+    shard::adapter_call what;
+    what.what.ids = {"a"};
+    what.api_token = "secret";
+    what.index = 3;
+    run_coro([&]() -> asio::awaitable<void> {
+        wire::DownloadAdapterResponse answer;
+        answer.set_memory_fraction(0.25F);
+        w.scripts[0]->answers.emplace_back(answer.SerializeAsString());
+        const auto share = co_await w.group->download_adapter(what, 1s);
+        CHECK(share.value() == 250'000);
+        CHECK(w.scripts[0]->asked.size() == 1);
+        CHECK(w.scripts[1]->asked.empty());
+        const auto loaded = co_await w.group->load_adapter(what, 1s);
+        CHECK(loaded.has_value());
+        CHECK(w.scripts[1]->asked.back().first == "LoadAdapter");
+        const auto offloaded = co_await w.group->offload_adapter(what, 1s);
+        CHECK(offloaded.has_value());
+        CHECK(w.scripts[1]->asked.back().second.find("secret") == std::string::npos);
+    });
+}
+
+TEST_CASE("group: a memory share that is no share is a protocol error", "[shard]") {
+    for (const float bad :
+         {-0.1F,
+          std::numeric_limits<float>::quiet_NaN(),
+          -std::numeric_limits<float>::infinity()}) {
+        two_shards w;
+        wire::DownloadAdapterResponse answer;
+        answer.set_memory_fraction(bad);
+        w.scripts[0]->answers.emplace_back(answer.SerializeAsString());
+        run_coro([&]() -> asio::awaitable<void> {
+            shard::adapter_call what;
+            const auto share = co_await w.group->download_adapter(what, 1s);
+            REQUIRE(share.has_error());
+            CHECK(share.error().code == errc::protocol);
+        });
+    }
+    two_shards w;
+    wire::DownloadAdapterResponse answer;
+    answer.set_memory_fraction(std::numeric_limits<float>::infinity());
+    w.scripts[0]->answers.emplace_back(answer.SerializeAsString());
+    run_coro([&]() -> asio::awaitable<void> {
+        shard::adapter_call what;
+        const auto share = co_await w.group->download_adapter(what, 1s);
+        REQUIRE(share.has_value());
+        CHECK(*share > 1'000'000);  // never fits, and is refused as such
+    });
+}
+
+TEST_CASE("group: the smallest total of the warm-up counts", "[shard]") {
+    two_shards w;
+    for (const std::size_t i : {0U, 1U}) {
+        wire::WarmupResponse answer;
+        answer.set_max_supported_total_tokens(i == 0 ? 5000 : 4000);
+        w.scripts[i]->answers.emplace_back(answer.SerializeAsString());
+    }
+    run_coro([&]() -> asio::awaitable<void> {
+        const shard::warmup_limits limits{64, 128, 256};
+        const auto total = co_await w.group->warm_up(limits, 1s);
+        CHECK(total.value() == 4000);
+        const auto none = co_await w.group->warm_up(limits, 1s);  // empty answers
+        CHECK_FALSE(none.value());
+    });
+}
