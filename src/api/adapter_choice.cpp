@@ -30,6 +30,14 @@ std::optional<Enum> named(const std::array<std::string_view, Size>& names, std::
     return static_cast<Enum>(at - names.begin());
 }
 
+std::optional<adapter::merge_strategy> strategy_of(const merged_adapters_body& merge) {
+    return named<adapter::merge_strategy>(strategies, merge.merge_strategy.value_or("linear"));
+}
+
+std::optional<adapter::sign_method> signs_of(const merged_adapters_body& merge) {
+    return named<adapter::sign_method>(sign_methods, merge.majority_sign_method.value_or("total"));
+}
+
 error refusal(std::string why) {
     return {errc::validation, std::move(why)};
 }
@@ -41,10 +49,10 @@ result<> check_merge(const merged_adapters_body& merge) {
     if (merge.ids.size() != merge.weights.size()) {  // 4
         return refusal("number of adapter IDs must match number of adapter weights");
     }
-    if (!named<adapter::merge_strategy>(strategies, merge.merge_strategy)) {
+    if (!strategy_of(merge)) {
         return refusal("`merge_strategy` must be one of linear, ties, dare_linear, dare_ties");
     }
-    if (!named<adapter::sign_method>(sign_methods, merge.majority_sign_method)) {
+    if (!signs_of(merge)) {
         return refusal("`majority_sign_method` must be one of total, frequency");
     }
     if (std::any_of(merge.ids.begin(), merge.ids.end(), has_control_character)) {
@@ -68,11 +76,9 @@ adapter::parameters adapters_of(const generate_parameters& asked) {
     if (const auto& merge = asked.merged_adapters) {
         what.ids = merge->ids;
         what.weights = merge->weights;
-        what.strategy = named<adapter::merge_strategy>(strategies, merge->merge_strategy)
-                            .value_or(adapter::merge_strategy::linear);
+        what.strategy = strategy_of(*merge).value_or(adapter::merge_strategy::linear);
         what.density = merge->density;
-        what.signs = named<adapter::sign_method>(sign_methods, merge->majority_sign_method)
-                         .value_or(adapter::sign_method::total);
+        what.signs = signs_of(*merge).value_or(adapter::sign_method::total);
     } else if (asked.adapter_id && !asked.adapter_id->empty() && *asked.adapter_id != base_name) {
         what.ids = {*asked.adapter_id};
     }

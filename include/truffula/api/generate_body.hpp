@@ -17,9 +17,9 @@ namespace truffula::api {
 struct merged_adapters_body {
     std::vector<std::string> ids;
     std::vector<float> weights;
-    std::string merge_strategy = "linear";
+    std::optional<std::string> merge_strategy;
     float density = 0.0F;
-    std::string majority_sign_method = "total";
+    std::optional<std::string> majority_sign_method;
 
     static const object_schema& schema();
 };
