@@ -38,7 +38,7 @@ struct waiting_request {
     std::uint32_t output;
     bool needs_proof;
     std::uint32_t times_passed = 0;  // by younger ones, while it was the oldest to run
-    std::optional<scheduler::time_point> passed_since;
+    std::optional<scheduler::time_point> passed_since = std::nullopt;
 };
 
 class scheduler_world {
@@ -113,7 +113,7 @@ private:
         l.model = static_cast<cost_model>(seed % 3);
         l.prefill_token_budget = 100;
         l.total_token_budget = 300;
-        l.block_size = 1 + seed % 7;
+        l.block_size = static_cast<std::uint32_t>(1 + seed % 7);
         l.speculate = static_cast<std::uint32_t>(seed % 2);
         adapter::adapter_table::preloaded_adapter p;
         p.what.ids = {"preloaded"};
