@@ -101,7 +101,8 @@ asio::awaitable<void> engine_core::step() {
     observer_.inference_done("decode", true, took);
     // Who came while the shards computed need not wait for another step.
     if (!joining && !cached_.empty() && is_live() && scheduler.has_news()) {
-        joining = co_await plan_join();
+        auto late = co_await plan_join();
+        if (late) joining.emplace(std::move(*late));
     }
     if (joining && is_live()) co_await join(std::move(*joining));
     for (const auto& lane : lanes) {
