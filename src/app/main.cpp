@@ -44,7 +44,7 @@ private:
 };
 
 int fail(const error& why, int status) {
-    std::cerr << "Error: " << client_message(why) << '\n';
+    std::cerr << "Error: " << (why.detail.empty() ? client_message(why) : why.detail) << '\n';
     return status;
 }
 
