@@ -15,6 +15,10 @@ std::optional<kv_cache::block_allocator> make_blocks(const shard_limits& limits)
     }};
 }
 
+std::chrono::microseconds whole_microseconds(time_point t) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
+}
+
 error too_large(const char* what, std::uint64_t given, const char* limit, std::uint64_t allowed) {
     return {
         errc::validation,
@@ -102,17 +106,18 @@ void scheduler_state::insert(entry e, place where) {
 
 void scheduler_state::count_open(const adapter_queue& queue, const entry& e) {
     ++open_count_;
-    open_since_ += std::max(queue.open_since, e.created).time_since_epoch();
+    open_since_ += whole_microseconds(std::max(queue.open_since, e.created));
 }
 
 void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
     --open_count_;
-    open_since_ -= std::max(queue.open_since, e.created).time_since_epoch();
+    open_since_ -= whole_microseconds(std::max(queue.open_since, e.created));
 }
 
 waiting_now scheduler_state::who_waits(time_point now) const {
     const auto count = static_cast<steady_clock::rep>(open_count_);
-    return {open_count_, now.time_since_epoch() * count - open_since_, where_.size() - open_count_};
+    return {
+        open_count_, whole_microseconds(now) * count - open_since_, where_.size() - open_count_};
 }
 
 /// One that comes back has been overtaken as often, and since when, as before it left.

@@ -28,7 +28,8 @@ struct waiting_now {
 struct join_terms {
     join_terms() = default;  ///< Any batch, at any time.
     /// \param least smallest batch; none: any size.
-    join_terms(std::optional<std::size_t> least) : min_size(least) {}  // NOLINT: a plain number
+    join_terms(std::size_t least) : min_size(least) {}                 // NOLINT: a plain number
+    join_terms(std::optional<std::size_t> least) : min_size(least) {}  // NOLINT: as one
     join_terms(std::nullopt_t) {}                                      // NOLINT: nor this
 
     std::optional<std::size_t> min_size;

@@ -161,7 +161,7 @@ private:
     std::map<request_id, adapter_key> starved_;                // overtaken beyond its limit
     std::vector<adapter_key> in_use_;                          // sorted
     std::size_t open_count_ = 0;                               // requests that may be scheduled
-    steady_clock::duration open_since_{};                      // sum over them, as time since epoch
+    std::chrono::microseconds open_since_{};  // sum over them; nanoseconds would overflow
     std::vector<std::pair<entry, error>> failed_;
     bool runnable_ = false;
 };

@@ -136,16 +136,16 @@ TEST_CASE("scheduler: a batch below the minimum size is not formed", "[scheduler
     scheduler_world w;
     w.submit({});
     w.submit({});
-    CHECK(w.next(3).empty());
+    CHECK(w.next(std::size_t{3}).empty());
     CHECK(w.state.waiting() == 2);
-    CHECK(w.next(2) == ids{0, 1});
+    CHECK(w.next(std::size_t{2}) == ids{0, 1});
 }
 
 TEST_CASE("scheduler: the minimum is asked once: what then fits goes", "[scheduler]") {
     scheduler_world w;
     w.submit({"", 600});
     w.submit({"", 600});
-    CHECK(w.next(2) == ids{0});
+    CHECK(w.next(std::size_t{2}) == ids{0});
     CHECK(w.state.running() == 1);
 }
 
