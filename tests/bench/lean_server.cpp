@@ -1,14 +1,14 @@
-// gRPC's unary calls over HTTP/2, as little of it as the benchmarks need: one thread, one
-// connection after the other.
-#include "bench/lean_shard.hpp"
+// gRPC's unary calls over HTTP/2, as little of it as the benchmarks need, on one thread.
+#include "bench/lean_server.hpp"
 
 #include <nghttp2/nghttp2.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <array>
 #include <cstring>
-#include <filesystem>
+#include <memory>
 #include <poll.h>
 #include <stdexcept>
 #include <unistd.h>
@@ -155,31 +155,53 @@ bool flush(nghttp2_session* session, connection& c) {
     return true;
 }
 
-bool wait_readable(int fd, int stop) {
-    std::array<pollfd, 2> both{pollfd{fd, POLLIN, 0}, pollfd{stop, POLLIN, 0}};
-    ::poll(both.data(), both.size(), -1);
-    return both[1].revents == 0;
+struct peer {
+    peer(lean_shard& shard, int fd) : state{shard, fd, {}, {}}, session(make_session(state)) {
+        flush(session, state);
+    }
+    ~peer() {
+        nghttp2_session_del(session);
+        ::close(state.fd);
+    }
+    peer(const peer&) = delete;
+    peer& operator=(const peer&) = delete;
+
+    connection state;
+    nghttp2_session* session;
+};
+
+/// False when the peer has gone.
+bool receive(nghttp2_session* session, connection& c, std::vector<std::uint8_t>& buffer) {
+    const auto n = ::recv(c.fd, buffer.data(), buffer.size(), 0);
+    if (n <= 0) return false;
+    const auto size = static_cast<std::size_t>(n);
+    return nghttp2_session_mem_recv(session, buffer.data(), size) >= 0 && flush(session, c);
 }
 
-void serve_connection(lean_shard& shard, int fd, int stop) {
-    connection c{shard, fd, {}, {}};
-    auto* const session = make_session(c);
+/// Serves all who connect, one call at a time, until `stop` is readable.
+void serve(lean_shard& shard, int listener, int stop) {
     std::vector<std::uint8_t> buffer(1U << 20U);
-    while (flush(session, c) && wait_readable(fd, stop)) {
-        const auto n = ::recv(fd, buffer.data(), buffer.size(), 0);
-        if (n <= 0) break;
-        if (nghttp2_session_mem_recv(session, buffer.data(), static_cast<std::size_t>(n)) < 0) {
-            break;
+    std::map<int, std::unique_ptr<peer>> peers;  // by descriptor
+    std::vector<pollfd> watched{{stop, POLLIN, 0}, {listener, POLLIN, 0}};
+    while (::poll(watched.data(), watched.size(), -1) > 0 && watched[0].revents == 0) {
+        if (watched[1].revents != 0) {
+            const auto fd = ::accept(listener, nullptr, nullptr);
+            if (fd >= 0) peers[fd] = std::make_unique<peer>(shard, fd);
         }
+        for (std::size_t i = 2; i < watched.size(); ++i) {
+            const auto at = peers.find(watched[i].fd);
+            if (watched[i].revents == 0 || at == peers.end()) continue;
+            if (!receive(at->second->session, at->second->state, buffer)) peers.erase(at);
+        }
+        watched.resize(2);
+        for (const auto& [fd, peer] : peers) watched.push_back({fd, POLLIN, 0});
     }
-    nghttp2_session_del(session);
-    ::close(fd);
 }
 
 }  // namespace
 
-void serve(lean_shard& shard, const std::string& socket_path, int stop) {
-    std::filesystem::remove(socket_path);
+lean_server::lean_server(const std::string& socket_path)
+    : shard_("unix://" + socket_path), stop_(::eventfd(0, EFD_CLOEXEC)) {
     const auto listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -188,11 +210,16 @@ void serve(lean_shard& shard, const std::string& socket_path, int stop) {
     if (::bind(listener, generic, sizeof address) != 0 || ::listen(listener, 4) != 0) {
         throw std::runtime_error("cannot listen on " + socket_path);
     }
-    while (wait_readable(listener, stop)) {
-        const auto fd = ::accept(listener, nullptr, nullptr);
-        if (fd >= 0) serve_connection(shard, fd, stop);
-    }
-    ::close(listener);
+    thread_ = std::thread{[this, listener] {
+        serve(shard_, listener, stop_);
+        ::close(listener);
+    }};
+}
+
+lean_server::~lean_server() {
+    ::eventfd_write(stop_, 1);
+    thread_.join();
+    ::close(stop_);
 }
 
 }  // namespace truffula::bench

@@ -1,5 +1,6 @@
 #include "bench/lean_shard.hpp"
 
+#include <algorithm>
 #include <thread>
 
 namespace truffula::bench {
@@ -74,6 +75,9 @@ std::string lean_shard::decode(std::string_view request) {
         if (!joined) continue;
         into.insert(into.end(), joined.mapped().begin(), joined.mapped().end());
     }
+    if (const auto time = step_.load(); time.count() > 0) {
+        std::this_thread::sleep_for(time);  // the model computes
+    }
     return step<wire::DecodeResponse>(id, 0);
 }
 
@@ -90,7 +94,6 @@ std::string lean_shard::filter(std::string_view request) {
 
 template <class Response>
 std::string lean_shard::step(std::uint64_t batch_id, std::uint32_t prompt_tokens) {
-    if (step_.count() > 0) std::this_thread::sleep_for(step_);  // the model computes
     Response out;
     bool goes_on = false;
     for (auto& s : batches_[batch_id]) {
@@ -111,6 +114,8 @@ std::string lean_shard::step(std::uint64_t batch_id, std::uint32_t prompt_tokens
             goes_on = true;
         }
     }
+    answered_sequences_ = static_cast<std::size_t>(out.generations_size());
+    tokens_ += answered_sequences_;
     if (goes_on) {
         *out.mutable_batch() = view(batch_id);
     } else {
@@ -136,8 +141,19 @@ void lean_shard::about_to_answer(std::string_view method) {
 
 void lean_shard::arrived(std::string_view method) {
     if (method != "Decode" || !answered_) return;
-    const std::chrono::duration<double, std::micro> gap = bench_clock::now() - *answered_;
-    gaps_.push_back(gap.count());
+    const std::chrono::duration<double, std::micro> time = bench_clock::now() - *answered_;
+    const std::lock_guard lock{mutex_};
+    gaps_.push_back({time.count(), answered_sequences_});
+}
+
+std::vector<double> lean_shard::take_gaps(std::size_t sequences) {
+    const std::lock_guard lock{mutex_};
+    std::vector<double> taken;
+    for (const auto& g : gaps_) {
+        if (g.sequences == sequences) taken.push_back(g.microseconds);
+    }
+    gaps_.clear();
+    return taken;
 }
 
 }  // namespace truffula::bench

@@ -1,0 +1,136 @@
+// The gap: what a shard with steps of 10 ms waits from its answer to the next Decode, in front of
+// the router with clients that read every stream, and of a bare client that delivers nothing.
+#include "bench/bare_client.hpp"
+#include "bench/child.hpp"
+#include "bench/figures.hpp"
+#include "bench/http_load.hpp"
+#include "bench/lean_server.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace truffula::bench;
+using namespace std::chrono_literals;
+
+constexpr auto step = 10ms;
+constexpr std::size_t rounds = 3;
+constexpr std::size_t steps_per_round = 150;
+constexpr std::array<std::size_t, 3> sizes{1, 128, 512};
+constexpr std::string_view bare_mode = "--bare-client";
+
+int run_bare_client(const std::string& socket, std::size_t sequences, std::size_t steps) {
+    bare_client client{socket};
+    client.call<wire::ClearCacheResponse>("ClearCache", wire::ClearCacheRequest{});
+    wire::PrefillRequest first;
+    for (std::size_t i = 0; i < sequences; ++i) {
+        *first.mutable_batch()->add_requests() =
+            make_request(i, "measure the gap", static_cast<std::uint32_t>(steps) + 10);
+    }
+    wire::DecodeRequest running;
+    *running.add_batches() = client.prefill(first);
+    client.decode(std::move(running), steps);
+    return 0;
+}
+
+std::vector<double> measure_router(lean_shard& shard, std::uint16_t port, std::size_t sequences) {
+    shard.set_step(2ms);  // until all run
+    http_load clients{
+        port,
+        sequences,
+        {post(
+            "/generate_stream",
+            R"({"inputs":"measure the gap","parameters":{"max_new_tokens":900000}})")},
+        http_load::kind::stream};
+    clients.start();
+    wait_until([&] { return clients.streaming() == sequences; }, "the first tokens");
+    shard.set_step(step);
+    std::this_thread::sleep_for(step * 4);
+    shard.take_gaps(sequences);
+    std::this_thread::sleep_for(step * steps_per_round);
+    auto gaps = shard.take_gaps(sequences);
+    if (clients.failures() + clients.ended() > 0) throw std::runtime_error("streams broke");
+    return gaps;
+}
+
+std::vector<double> measure_bare(
+    lean_shard& shard,
+    const std::filesystem::path& socket,
+    const std::filesystem::path& log,
+    std::size_t sequences) {
+    shard.set_step(step);
+    shard.take_gaps(sequences);
+    std::vector<double> gaps;
+    const child client{
+        this_program(),
+        {std::string{bare_mode},
+         socket.string(),
+         std::to_string(sequences),
+         std::to_string(steps_per_round + 1)},
+        log};
+    const auto is_done = [&] {
+        const auto more = shard.take_gaps(sequences);
+        gaps.insert(gaps.end(), more.begin(), more.end());
+        return gaps.size() >= steps_per_round;
+    };
+    wait_until(is_done, "the bare client");
+    return gaps;
+}
+
+void compare() {
+    temporary_folder folder;
+    const auto for_router = folder / "router-0";
+    const auto for_bare = folder / "bare-0";
+    lean_server left{for_router.string()};
+    lean_server right{for_bare.string()};
+    const router truffula{
+        folder,
+        for_router,
+        {"--max-input-length",
+         "16",
+         "--max-total-tokens",
+         "1000000",
+         "--max-batch-prefill-tokens",
+         "1000000",
+         "--max-batch-total-tokens",
+         "1000000000"}};
+    for (const auto sequences : sizes) {
+        std::vector<double> ours;
+        std::vector<double> bare;
+        std::vector<double> ratios;
+        for (std::size_t round = 0; round < rounds; ++round) {
+            const auto a = measure_router(left.shard(), truffula.port(), sequences);
+            const auto b = measure_bare(right.shard(), for_bare, folder / "bare.log", sequences);
+            ratios.push_back(median(a) / median(b));
+            ours.insert(ours.end(), a.begin(), a.end());
+            bare.insert(bare.end(), b.begin(), b.end());
+        }
+        const auto size = std::to_string(sequences) + " sequences";
+        report("gap, router, " + size, "us", ours);
+        report("gap, bare client, " + size, "us", bare);
+        report("ratio of the medians by round, " + size, "", ratios);
+        judge("router / bare client, " + size, median(ours) / median(bare), 1.0, "x");
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const std::vector<std::string> arguments{argv + 1, argv + argc};
+        if (arguments.size() == 4 && arguments[0] == bare_mode) {
+            return run_bare_client(
+                arguments[1], std::stoul(arguments[2]), std::stoul(arguments[3]));
+        }
+        compare();
+        return 0;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "%s\n", e.what());
+        return 1;
+    }
+}

@@ -1,0 +1,171 @@
+// The scheduler's question and the block allocator, without threads.
+#include "bench/figures.hpp"
+#include "truffula/kv_cache/block_allocator.hpp"
+#include "truffula/scheduler/scheduler_state.hpp"
+
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace truffula;
+using clock_type = std::chrono::steady_clock;
+using microseconds = std::chrono::duration<double, std::micro>;
+
+constexpr std::size_t waiting = 100'000;
+constexpr std::size_t batch_size = 32;
+constexpr std::size_t calls = 3'000;
+constexpr std::uint32_t input_tokens = 100;
+constexpr std::uint32_t new_tokens = 100;
+
+class silent_sink final : public scheduler::sink {
+public:
+    void fail(error why) override { throw std::runtime_error(why.detail); }
+    bool abandoned() const noexcept override { return false; }
+};
+
+/// Waiting requests, spread over adapters that are all ready.
+class queue {
+public:
+    explicit queue(std::size_t adapters) : state_(settings(adapters), limits()) {
+        for (std::size_t i = 0; i < adapters; ++i) {
+            auto ref = std::make_shared<adapter::adapter_ref>();
+            ref->what.ids = {"adapter-" + std::to_string(i)};
+            ref->from = adapter::source::local;
+            refs_.push_back(std::move(ref));
+        }
+        for (std::size_t i = 0; i < waiting; ++i) submit(i % adapters);
+        load_adapters();
+    }
+
+    /// Microseconds of one `next_batch`; its requests end at once, and as many others come.
+    double ask() {
+        const auto started = clock_type::now();
+        auto batch =
+            state_.next_batch({}, std::nullopt, batch_size * input_tokens, 1'000'000'000, now_);
+        const microseconds passed = clock_type::now() - started;
+        if (batch.size() != batch_size) throw std::runtime_error("a batch of another size");
+        now_ += std::chrono::milliseconds{10};
+        for (std::size_t i = 0; i < batch.size(); ++i) state_.ended(input_tokens, new_tokens);
+        std::uniform_int_distribution<std::size_t> any{0, refs_.size() - 1};
+        for (std::size_t i = 0; i < batch_size; ++i) submit(any(random_));
+        return passed.count();
+    }
+
+private:
+    static scheduler::scheduler_settings settings(std::size_t adapters) {
+        scheduler::scheduler_settings s;
+        s.adapters.max_active_adapters = adapters;
+        s.adapters.max_known_adapters = adapters;
+        s.adapters.download_concurrency = adapters;
+        s.adapters.load_concurrency = adapters;
+        s.adapters.max_downloads_per_tenant = adapters;
+        return s;
+    }
+    static scheduler::shard_limits limits() {
+        scheduler::shard_limits l;
+        l.prefill_token_budget = 1'000'000;
+        l.total_token_budget = 2'000'000'000;
+        return l;
+    }
+
+    void submit(std::size_t adapter) {
+        scheduler::entry e;
+        e.id = next_id_++;
+        e.what = what_;
+        e.adapter = refs_[adapter];
+        e.to = sink_;
+        e.created = now_;
+        state_.submit(std::move(e), now_);
+    }
+
+    void load_adapters() {
+        for (;;) {
+            const auto due = state_.due(now_, 1000);
+            if (due.empty()) return;
+            for (const auto& call : due) state_.finished(call.id, adapter::memory_share{0}, now_);
+        }
+    }
+
+    static std::shared_ptr<const inference::request> make_request() {
+        auto r = std::make_shared<inference::request>();
+        r->input_length = input_tokens;
+        r->stopping.max_new_tokens = new_tokens;
+        return r;
+    }
+
+    scheduler::scheduler_state state_;
+    std::vector<std::shared_ptr<const adapter::adapter_ref>> refs_;
+    std::shared_ptr<const inference::request> what_ = make_request();
+    std::shared_ptr<silent_sink> sink_ = std::make_shared<silent_sink>();
+    scheduler::time_point now_{std::chrono::hours{1}};
+    scheduler::request_id next_id_ = 0;
+    std::mt19937 random_{1};
+};
+
+void ask_scheduler() {
+    constexpr std::array<std::size_t, 4> sizes{10, 100, 1'000, 10'000};
+    double smallest = 0;
+    double worst = 0;
+    for (const auto adapters : sizes) {
+        queue q{adapters};
+        for (std::size_t i = 0; i < 200; ++i) q.ask();
+        std::vector<double> times;
+        for (std::size_t i = 0; i < calls; ++i) times.push_back(q.ask());
+        bench::report("next_batch of 32, " + std::to_string(adapters) + " adapters", "us", times);
+        if (adapters == sizes.front()) smallest = bench::median(times);
+        worst = bench::median(times);
+        if (adapters == sizes.back()) {
+            bench::judge("next_batch p99, 10000 adapters", bench::quantile(times, 0.99), 50, "us");
+        }
+    }
+    const double growth = std::log(1e4) / std::log(1e1);
+    bench::judge("growth of the median from 10 to 10000 adapters", worst / smallest, growth, "x");
+}
+
+void allocate(std::uint32_t block_size) {
+    constexpr std::uint32_t blocks = 1'000'000;
+    constexpr std::uint32_t tokens = 4096;
+    kv_cache::block_allocator allocator{{blocks * block_size, block_size, 0}};
+    // Half full, with holes: what is free lies scattered.
+    std::vector<kv_cache::block_allocation> held;
+    while (allocator.available() > blocks / 4) {
+        held.push_back(std::move(*allocator.allocate(tokens / 2, 0)));
+    }
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        if (i % 2 == 0) std::swap(held[i], held.back()), held.pop_back();
+    }
+    std::vector<double> times;
+    for (std::size_t i = 0; i < calls; ++i) {
+        const auto started = clock_type::now();
+        allocator.allocate(tokens / 2, tokens / 2).reset();
+        times.push_back(microseconds{clock_type::now() - started}.count());
+    }
+    bench::report(
+        "blocks of 4,096 tokens taken and freed, block size " + std::to_string(block_size),
+        "us",
+        times);
+}
+
+}  // namespace
+
+int main() {
+    try {
+        ask_scheduler();
+        allocate(1);
+        allocate(16);
+        return 0;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "%s\n", e.what());
+        return 1;
+    }
+}

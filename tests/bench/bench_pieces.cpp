@@ -1,0 +1,90 @@
+// What the HTTP side does for each token and for each request, without sockets.
+#include "bench/figures.hpp"
+#include "generate.pb.h"
+#include "truffula/api/answers.hpp"
+#include "truffula/api/generate_body.hpp"
+#include "truffula/api/read_json.hpp"
+#include "truffula/api/validate.hpp"
+#include "truffula/shard/read_generation.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace truffula;
+using clock_type = std::chrono::steady_clock;
+
+constexpr std::size_t rounds = 20;
+
+/// Nanoseconds that each call of `work` takes, by round of `count` calls.
+template <class Work>
+std::vector<double> time_of(std::size_t count, Work work) {
+    std::vector<double> each;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        const auto started = clock_type::now();
+        for (std::size_t i = 0; i < count; ++i) work();
+        const std::chrono::duration<double, std::nano> passed = clock_type::now() - started;
+        each.push_back(passed.count() / static_cast<double>(count));
+    }
+    return each;
+}
+
+void check(bool is_fine) {
+    if (!is_fine) std::abort();
+}
+
+void write_events() {
+    inference::token token;
+    token.id = 1234;
+    token.text = " \"token\"";
+    token.logprob = -0.2513F;
+    std::string out;
+    const auto write = [&] {
+        out.clear();
+        api::append_token_event(out, token);
+        check(out.ends_with("\n\n"));
+    };
+    bench::report("token event", "ns", time_of(100'000, write));
+}
+
+void read_generations() {
+    generate::v1::Generation g;
+    g.set_request_id(77);
+    auto& next = *g.mutable_next_tokens();
+    next.add_ids(1234);
+    next.add_logprobs(-0.25F);
+    next.add_texts(" token");
+    next.add_is_special(false);
+    const auto bytes = g.SerializeAsString();
+    const auto read = [&] { check(shard::read_generation(bytes).has_value()); };
+    bench::report("generation of one token read", "ns", time_of(100'000, read));
+}
+
+void read_requests() {
+    std::string body = R"({"inputs":")";
+    while (body.size() < 800) body += "some words of a prompt ";
+    body += R"(","parameters":{"max_new_tokens":64,"temperature":0.7,"top_p":0.95,"top_k":50,)"
+            R"("do_sample":true,"seed":42,"stop":["\n\n","User:"],"details":true}})";
+    body.resize(1024, ' ');
+    const api::limits allowed;
+    const auto read = [&] {
+        api::generate_body parsed;
+        check(!api::read_json(body, api::generate_body::schema(), &parsed));
+        check(api::check_parameters(parsed, allowed).has_value());
+    };
+    bench::report("request of 1 KiB parsed and validated", "ns", time_of(5'000, read));
+}
+
+}  // namespace
+
+int main() {
+    write_events();
+    read_generations();
+    read_requests();
+    return 0;
+}
