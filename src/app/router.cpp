@@ -7,6 +7,7 @@
 #include "truffula/api/openai/routes.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/http/server.hpp"
+#include "truffula/scheduler/settings_of.hpp"
 #include "truffula/telemetry/registry.hpp"
 #include "truffula/text/model_files.hpp"
 
@@ -71,34 +72,10 @@ shard::group_settings group_settings(const config::settings& s) {
     return to;
 }
 
-adapter::table_settings table_settings(const config::settings& s) {
-    const auto& a = s.adapters;
-    adapter::table_settings to;
-    to.max_active_adapters = a.max_active_adapters;
-    to.cycle_time = std::chrono::seconds{a.adapter_cycle_time_s};
-    to.download_concurrency = a.adapter_download_concurrency;
-    to.load_concurrency = a.adapter_load_concurrency;
-    to.download_timeout = std::chrono::seconds{a.adapter_download_timeout_s};
-    to.load_timeout = std::chrono::seconds{a.adapter_load_timeout_s};
-    to.proof_lifetime = std::chrono::seconds{a.adapter_proof_s};
-    to.first_backoff = std::chrono::seconds{a.adapter_backoff_s};
-    to.last_backoff = std::chrono::seconds{a.adapter_max_backoff_s};
-    to.max_known_adapters = a.max_known_adapters;
-    to.max_downloads_per_tenant = a.max_downloads_per_tenant;
-    return to;
-}
-
 batching::engine_settings engine_settings(const config::settings& s) {
     batching::engine_settings to;
-    const auto wait = std::chrono::duration<float>(s.scheduling.max_overtake_wait_s);
-    to.scheduling.max_overtakes = s.scheduling.max_overtakes;
-    to.scheduling.max_overtake_wait = std::chrono::duration_cast<std::chrono::milliseconds>(wait);
-    to.scheduling.cycle_time = std::chrono::seconds{s.adapters.adapter_cycle_time_s};
-    if (s.batching.max_batch_size) to.scheduling.max_batch_size = *s.batching.max_batch_size;
-    to.scheduling.adapters = table_settings(s);
-    to.joining.waiting_served_ratio = config::joining_ratio(s);
-    to.joining.max_waiting_tokens = s.batching.max_waiting_tokens;
-    to.joining.ttft_weight = s.scheduling.ttft_weight;
+    to.scheduling = scheduler::settings_of(s);
+    to.joining = scheduler::join_settings_of(s);
     to.eager_prefill = s.batching.eager_prefill;
     to.paced_adapter_calls = s.adapters.adapter_calls == "paced";
     to.max_batch_prefill_tokens = s.batching.max_batch_prefill_tokens;

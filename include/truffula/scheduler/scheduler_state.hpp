@@ -106,6 +106,10 @@ public:
     std::optional<time_point> next_deadline(time_point now) const;
 
     std::size_t waiting() const { return where_.size(); }
+
+    /// Those of the waiting requests that `next_batch` may choose from: their adapter is ready.
+    std::size_t schedulable() const { return open_count_; }
+
     std::size_t running() const { return out_.size(); }
     const adapter::adapter_table& adapters() const { return table_; }
     const batch_cost& running_cost() const { return out_; }
