@@ -1,0 +1,261 @@
+#include "simulator/command_line.hpp"
+
+#include "truffula/config/load.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdlib>
+#include <map>
+#include <ostream>
+
+namespace truffula::simulator {
+namespace {
+
+constexpr auto description =
+    "Truffula's scheduler and adapter table in virtual time, with a modelled shard: what a router\n"
+    "with these settings would do with these requests, in a moment and without a GPU.";
+
+constexpr auto lengths_help = "N, uniform:LOW:HIGH or lognormal:MEAN:SIGMA[:MAX] (tokens)";
+
+struct raw_options {
+    std::string input = "lognormal:100:0.8:500";
+    std::string output = "64";
+    std::vector<std::string> tenants;
+    std::vector<std::string> settings;
+    std::map<std::string, std::int64_t> microseconds;
+    bool overlap = false;
+    bool serial = false;
+};
+
+/// What CLI11 then reports, with the option's name before it.
+template <class T>
+T checked(const char* option, result<T> value) {
+    if (!value) throw CLI::ValidationError(option, value.error().detail);
+    return std::move(*value);
+}
+
+void add_arrivals(CLI::App& app, options& out, raw_options& raw) {
+    const auto* g = "Requests";
+    auto& a = out.arrivals;
+    const std::map<std::string, arrival_process> processes{
+        {"poisson", arrival_process::poisson},
+        {"uniform", arrival_process::uniform},
+        {"bursts", arrival_process::bursts}};
+    const std::map<std::string, on_bad_line> bad_lines{
+        {"stop", on_bad_line::stop}, {"skip", on_bad_line::skip}};
+    const auto share = CLI::Range(0.0, 1.0);
+    const auto positive = CLI::Range(1e-6, 1e9).description("above 0, up to 1e9");
+    app.add_option("--trace", out.trace_file, "Requests from a file (CSV or JSON lines)")->group(g);
+    app.add_option(
+           "--on-bad-line", out.bad_lines, "A bad line of the trace: stop (default) or skip")
+        ->transform(CLI::CheckedTransformer(bad_lines).description(""))
+        ->group(g);
+    app.add_option("--arrivals", a.process, "poisson (default), uniform or bursts")
+        ->transform(CLI::CheckedTransformer(processes).description(""))
+        ->group(g);
+    app.add_option("--rate", a.rate, "Requests per second")
+        ->capture_default_str()
+        ->check(positive)
+        ->group(g);
+    app.add_option("--seconds", a.seconds, "How long requests arrive")
+        ->capture_default_str()
+        ->check(positive)
+        ->group(g);
+    app.add_option("--requests", a.most_requests, "Ends earlier at so many (0: no limit)")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 100'000'000))
+        ->group(g);
+    app.add_option("--burst-factor", a.burst_factor, "Rate within bursts, as multiple of --rate")
+        ->capture_default_str()
+        ->check(positive)
+        ->group(g);
+    app.add_option("--burst-every", a.burst_every, "Seconds from burst to burst")
+        ->capture_default_str()
+        ->check(positive)
+        ->group(g);
+    app.add_option("--burst-length", a.burst_length, "Seconds that a burst lasts")
+        ->capture_default_str()
+        ->check(positive)
+        ->group(g);
+    app.add_option("--adapters", a.adapters, "Adapters that requests name (0: base model only)")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 1'000'000))
+        ->group(g);
+    app.add_option("--zipf", a.zipf, "Exponent of their popularity (0: all alike)")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 10.0))
+        ->group(g);
+    app.add_option("--base-share", a.base_share, "Share of requests for the base model, 0 to 1")
+        ->capture_default_str()
+        ->check(share)
+        ->group(g);
+    app.add_option("--batch-share", a.batch_share, "Share of priority class batch, 0 to 1")
+        ->capture_default_str()
+        ->check(share)
+        ->group(g);
+    app.add_option("--input-tokens", raw.input, std::string{"Prompts: "} + lengths_help)
+        ->capture_default_str()
+        ->group(g);
+    app.add_option("--output-tokens", raw.output, "Answers: the same")
+        ->capture_default_str()
+        ->group(g);
+    app.add_option("--tenant", raw.tenants, "NAME=WEIGHT; repeatable; none: one tenant")->group(g);
+}
+
+void add_seed(CLI::App& app, options& out) {
+    app.add_option("--seed", out.seed, "Of the synthetic requests: the same seed, the same bytes")
+        ->capture_default_str()
+        ->group("Requests");
+}
+
+void add_seeds(CLI::App& app, options& out) {
+    app.add_option("--seeds", out.seeds, "Figures are medians over so many seeds, from 1 on")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1000))
+        ->group("Requests");
+}
+
+void add_costs(CLI::App& app, options& out, raw_options& raw) {
+    const auto* g = "Shards (microseconds)";
+    const auto& c = out.simulated.costs;
+    const auto add = [&](const char* name, duration value, const char* help) {
+        auto& to = raw.microseconds[name];
+        to = value.count() / 1000;
+        app.add_option(name, to, help)
+            ->capture_default_str()
+            ->check(CLI::Range(std::int64_t{0}, std::int64_t{3'600'000'000}))
+            ->group(g);
+    };
+    add("--prefill-base-us", c.prefill_base, "Per Prefill");
+    add("--prefill-token-us", c.prefill_token, "Per prompt token");
+    add("--decode-base-us", c.decode_base, "Per Decode");
+    add("--decode-sequence-us", c.decode_sequence, "Per request in a Decode");
+    add("--download-us", c.download, "Per DownloadAdapter");
+    add("--load-us", c.load, "Per LoadAdapter");
+    add("--offload-us", c.offload, "Per OffloadAdapter");
+    app.add_option(
+           "--adapter-memory",
+           out.simulated.costs.adapter_memory,
+           "Fraction of the adapter memory that one takes")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 1.0))
+        ->group(g);
+}
+
+void add_overlap(CLI::App& app, raw_options& raw) {
+    const auto* g = "Shards (microseconds)";
+    auto* overlap =
+        app.add_flag("--overlap", raw.overlap, "Adapter calls run beside steps (default)");
+    app.add_flag("--serial", raw.serial, "One call at a time: adapter calls stall the steps")
+        ->excludes(overlap)
+        ->group(g);
+    overlap->group(g);
+}
+
+void add_router(CLI::App& app, options& out, raw_options& raw) {
+    const auto* g = "Router";
+    const std::map<std::string, router_kind> kinds{
+        {"truffula", router_kind::truffula}, {"lorax", router_kind::lorax}};
+    app.add_option("--router", out.simulated.router, "truffula (default), or lorax to compare")
+        ->transform(CLI::CheckedTransformer(kinds).description(""))
+        ->group(g);
+    app.add_option("--config", out.config_file, "The router's YAML file")->group(g);
+    app.add_option(
+           "--set", raw.settings, "KEY=VALUE of the router's YAML file, wins over it; repeatable")
+        ->group(g);
+}
+
+void add_output(CLI::App& app, options& out) {
+    const auto* g = "Output";
+    app.add_option("--json", out.json_file, "File for all figures (-: standard output)")->group(g);
+    app.add_flag("--quiet", out.is_quiet, "No progress bar")->group(g);
+}
+
+void take_lengths_and_tenants(const raw_options& raw, options& out) {
+    out.arrivals.input = checked("--input-tokens", read_lengths(raw.input));
+    out.arrivals.output = checked("--output-tokens", read_lengths(raw.output));
+    for (const auto& text : raw.tenants) {
+        const auto at = text.rfind('=');
+        double weight = 0;
+        const bool is_good = at != std::string::npos && at > 0 &&
+                             CLI::detail::lexical_cast(text.substr(at + 1), weight) && weight > 0 &&
+                             weight < 1e9;
+        if (!is_good) {
+            throw CLI::ValidationError(
+                "--tenant", "'" + text + "': expected NAME=WEIGHT with a weight above 0");
+        }
+        out.arrivals.tenants.emplace_back(text.substr(0, at), weight);
+    }
+    if (out.arrivals.burst_length >= out.arrivals.burst_every) {
+        throw CLI::ValidationError("--burst-length", "must be below --burst-every");
+    }
+}
+
+void take_router(const raw_options& raw, options& out) {
+    for (const auto& text : raw.settings) {
+        out.router_options.push_back(checked("--set", read_router_option(text)));
+    }
+    if (out.what == command::goals) return;  // it has settings of its own
+    out.simulated.settings =
+        checked("router settings", read_settings(out.config_file, out.router_options));
+}
+
+void take(raw_options& raw, options& out) {
+    auto& c = out.simulated.costs;
+    c.overlap = !raw.serial;
+    if (out.what != command::goals) {
+        const auto us = [&raw](const char* name) {
+            return std::chrono::microseconds{raw.microseconds.at(name)};
+        };
+        c.prefill_base = us("--prefill-base-us");
+        c.prefill_token = us("--prefill-token-us");
+        c.decode_base = us("--decode-base-us");
+        c.decode_sequence = us("--decode-sequence-us");
+        c.download = us("--download-us");
+        c.load = us("--load-us");
+        c.offload = us("--offload-us");
+        take_lengths_and_tenants(raw, out);
+    }
+    take_router(raw, out);
+}
+
+}  // namespace
+
+std::optional<int> read_command_line(
+    int argc, const char* const* argv, options& out, std::ostream& print, std::ostream& complain) {
+    CLI::App app{description, "truffula-sim"};
+    app.require_subcommand(1);
+    app.set_version_flag("--version", std::string{config::version});
+    raw_options raw;
+
+    auto* run = app.add_subcommand("run", "Simulates once; writes figures, JSON, an HTML report");
+    add_arrivals(*run, out, raw);
+    add_seed(*run, out);
+    run->add_option("--write-trace", out.trace_output, "File for the requests, as CSV")
+        ->group("Output");
+
+    auto* goals = app.add_subcommand("goals", "The table of docs/benchmarks.md: workload W");
+    add_seeds(*goals, out);
+    add_overlap(*goals, raw);
+    goals->add_option("--set", raw.settings, "KEY=VALUE for Truffula's settings; repeatable");
+
+    for (auto* each : {run}) {
+        add_costs(*each, out, raw);
+        add_overlap(*each, raw);
+        add_router(*each, out, raw);
+        add_output(*each, out);
+    }
+    try {
+        app.parse(argc, argv);
+        if (goals->parsed()) out.what = command::goals;
+        take(raw, out);
+    } catch (const CLI::Success& e) {
+        return app.exit(e, print, print);
+    } catch (const CLI::ParseError& e) {
+        app.exit(e, complain, complain);
+        return 2;
+    }
+    return std::nullopt;
+}
+
+}  // namespace truffula::simulator
