@@ -9,6 +9,7 @@ constexpr std::string_view failed = "Request failed during generation: ";
 constexpr std::string_view shard_failed = "Request failed during generation: Server error: ";
 constexpr std::string_view no_shard =
     "Request failed during generation: Could not connect to LoRAX server: ";
+constexpr std::string_view template_failed = "Failed applying chat template to inputs: ";
 
 class category final : public boost::system::error_category {
 public:
@@ -28,6 +29,9 @@ public:
             case errc::incomplete_generation: return "incomplete generation";
             case errc::timeout: return "timeout";
             case errc::no_tokenizer: return "no tokenizer";
+            case errc::template_error: return "chat template failed";
+            case errc::missing_template_variable: return "chat template variable missing";
+            case errc::tool_error: return "tool error";
             case errc::unhealthy: return "unhealthy";
             case errc::empty_generation: return "empty generation";
             case errc::shutting_down: return "shutting down";
@@ -61,6 +65,11 @@ error_description describe(boost::system::error_code code) noexcept {
         case errc::incomplete_generation: return {500, "incomplete_generation", ""};
         case errc::timeout: return {408, "timeout", ""};
         case errc::no_tokenizer: return {404, "no fast tokenizer", ""};
+        case errc::template_error: return {422, "template_error", template_failed};
+        case errc::missing_template_variable:
+            // Misspelt by the LoRAX router, whose words clients may look for.
+            return {422, "missing_template_variable", "Missing template vatiable: "};
+        case errc::tool_error: return {422, "tool_error", "Tool error: "};
         case errc::unhealthy: return {503, "healthcheck", ""};
         case errc::empty_generation: return {500, "failed healthcheck", ""};
         case errc::shutting_down:

@@ -1,5 +1,6 @@
 #include "truffula/text/model_files.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <string_view>
 #include <system_error>
@@ -49,6 +50,24 @@ std::string commit_of(const fs::path& model, const std::string& revision) {
 
 }  // namespace
 
+chat_template_files find_chat_template_files(const fs::path& folder) {
+    chat_template_files files;
+    files.tokenizer_config = existing(folder / "tokenizer_config.json");
+    files.chat_template_json = existing(folder / "chat_template.json");
+    if (auto file = existing(folder / "chat_template.jinja"); !file.empty()) {
+        files.jinja.push_back(std::move(file));
+    }
+    std::error_code ec;
+    for (fs::directory_iterator at{folder / "additional_chat_templates", ec}, end; at != end;
+         at.increment(ec)) {
+        if (ec) break;
+        if (at->path().extension() != ".jinja") continue;
+        if (auto file = existing(at->path()); !file.empty()) files.jinja.push_back(std::move(file));
+    }
+    std::sort(files.jinja.begin(), files.jinja.end());
+    return files;
+}
+
 model_files find_model_files(
     const std::string& name,
     const std::string& revision,
@@ -67,6 +86,8 @@ model_files find_model_files(
     files.tokenizer.tokenizer_config = tokenizer_config.empty()
                                            ? existing(folder / "tokenizer_config.json")
                                            : existing(tokenizer_config);
+    files.chat = find_chat_template_files(folder);
+    files.chat.tokenizer_config = files.tokenizer.tokenizer_config;
     files.config = existing(folder / "config.json");
     return files;
 }

@@ -66,4 +66,49 @@ int truffula_text_byte_offset(
     std::size_t* out,
     void* context,
     truffula_on_error on_error);
+
+// Chat templates.
+
+struct truffula_chat;
+
+/// No text where `data` is null.
+struct truffula_chat_text {
+    const char* data;
+    std::size_t length;
+};
+
+struct truffula_chat_prompt {
+    truffula_chat_text messages;
+    truffula_chat_text tools;
+    truffula_chat_text documents;
+    truffula_chat_text arguments;
+    truffula_chat_text guideline;
+    truffula_chat_text template_name;
+    std::int64_t now;
+    bool add_generation_prompt;
+    bool continue_final_message;
+};
+
+int truffula_chat_load(
+    truffula_chat_text config,
+    truffula_chat_text jinja,
+    truffula_chat_text json,
+    truffula_chat** out,
+    void* context,
+    truffula_on_error on_error);
+
+void truffula_chat_free(truffula_chat* handle);
+
+bool truffula_chat_uses(
+    const truffula_chat* handle, truffula_chat_text name, truffula_chat_text variable);
+
+bool truffula_chat_is_empty(const truffula_chat* handle);
+
+/// Returns 2 instead of 1 when the template wants a guideline and there is none.
+int truffula_chat_render(
+    const truffula_chat* handle,
+    const truffula_chat_prompt* prompt,
+    void* context,
+    truffula_on_text on_text,
+    truffula_on_error on_error);
 }

@@ -25,13 +25,16 @@ enum class errc {
     incomplete_generation,  ///< The source of tokens ended before the last token.
     timeout,                ///< The request waited longer than it may.
     no_tokenizer,           ///< The route needs a tokenizer; none is loaded.
-    unhealthy,              ///< Health was asked for, and the shards are not.
-    empty_generation,       ///< The start-up probe generated no text.
-    shutting_down,          ///< The router takes no new requests.
-    cancelled,              ///< The client went away, or the waiter was cancelled.
-    stopped,                ///< The actor no longer accepts commands.
-    invalid_config,         ///< A setting is wrong; the detail names place and allowed values.
-    io,                     ///< A file or socket of this machine failed.
+    template_error,         ///< A chat template is missing or refused its input, in its own words.
+    missing_template_variable,  ///< The chat template wants a variable; the detail names it.
+    tool_error,                 ///< Tools of a request, or the call that a model wrote, are wrong.
+    unhealthy,                  ///< Health was asked for, and the shards are not.
+    empty_generation,           ///< The start-up probe generated no text.
+    shutting_down,              ///< The router takes no new requests.
+    cancelled,                  ///< The client went away, or the waiter was cancelled.
+    stopped,                    ///< The actor no longer accepts commands.
+    invalid_config,             ///< A setting is wrong; the detail names place and allowed values.
+    io,                         ///< A file or socket of this machine failed.
 };
 
 /// How an error looks to a client. Unknown codes look like `errc::generation`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "truffula/text/chat_template.hpp"
 #include "truffula/text/tokenizer.hpp"
 
 #include <filesystem>
@@ -12,9 +13,15 @@ namespace truffula::text {
 /// What is known of a model on this machine. Paths are empty where there is no such file.
 struct model_files {
     tokenizer_files tokenizer;
+    chat_template_files chat;
     std::filesystem::path config;    ///< `config.json`.
     std::optional<std::string> sha;  ///< Revision; of the Hugging Face cache only.
 };
+
+/// The chat template files of a folder; those that are not there stay empty.
+///
+/// \threads any.
+chat_template_files find_chat_template_files(const std::filesystem::path& folder);
 
 /// Looks for a model's files: in `name` if that is a directory, else in the local Hugging Face
 /// cache (contract section 3, step 3; nothing is downloaded).

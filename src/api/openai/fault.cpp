@@ -24,6 +24,9 @@ row describe_row(errc code) {
         case errc::too_long: return {400, invalid, "context_length_exceeded"};
         case errc::unknown_model: return {404, invalid, "model_not_found"};
         case errc::no_tokenizer: return {400, invalid, "no_tokenizer"};
+        case errc::template_error: return {400, invalid, "template_error"};
+        case errc::missing_template_variable: return {400, invalid, "missing_template_variable"};
+        case errc::tool_error: return {400, invalid, "tool_error"};
         case errc::overloaded: return {429, "rate_limit_error", "rate_limit_exceeded"};
         case errc::timeout: return {408, server, "timeout"};
         case errc::unhealthy:

@@ -1,53 +1,21 @@
-//! Hugging Face tokenizers behind a C ABI (src/text/rust_abi.hpp is its header).
+//! Hugging Face tokenizers and chat templates behind a C ABI (src/text/rust_abi.hpp is its header).
 //!
 //! Answers go out through callbacks, so that no memory changes its owner. No panic crosses the
 //! border: each function returns 0, or tells an error and returns 1.
 
+mod border;
+mod chat;
 mod load;
 
 use std::ffi::c_void;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::slice;
 
+use border::{caught, guarded, text_of, OnError};
 use tokenizers::Tokenizer;
 
 type OnIds = extern "C" fn(*mut c_void, *const u32, usize);
 type OnSpan = extern "C" fn(*mut c_void, u32, *const u8, usize, usize, usize);
 type OnText = extern "C" fn(*mut c_void, *const u8, usize);
-type OnError = extern "C" fn(*mut c_void, *const u8, usize);
-
-type Outcome<T> = Result<T, String>;
-
-/// Bytes of C. A null pointer is an empty text.
-unsafe fn text_of<'a>(data: *const u8, length: usize) -> Outcome<&'a str> {
-    if data.is_null() || length == 0 {
-        return Ok("");
-    }
-    let bytes = slice::from_raw_parts(data, length);
-    std::str::from_utf8(bytes).map_err(|e| format!("text is not UTF-8: {e}"))
-}
-
-fn words_of(panic: Box<dyn std::any::Any + Send>) -> String {
-    if let Some(words) = panic.downcast_ref::<&str>() {
-        return format!("tokenizer panicked: {words}");
-    }
-    match panic.downcast_ref::<String>() {
-        Some(words) => format!("tokenizer panicked: {words}"),
-        None => "tokenizer panicked".to_string(),
-    }
-}
-
-/// Runs `work`; what went wrong, a panic included, is told to `on_error`.
-fn guarded(context: *mut c_void, on_error: OnError, work: impl FnOnce() -> Outcome<()>) -> i32 {
-    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|p| Err(words_of(p)));
-    match outcome {
-        Ok(()) => 0,
-        Err(words) => {
-            on_error(context, words.as_ptr(), words.len());
-            1
-        }
-    }
-}
 
 /// Loads a tokenizer; `config` may be empty. `*out` is the caller's until `truffula_text_free`.
 ///
@@ -75,7 +43,10 @@ pub unsafe extern "C" fn truffula_text_load(
 #[no_mangle]
 pub unsafe extern "C" fn truffula_text_free(handle: *mut Tokenizer) {
     if !handle.is_null() {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(Box::from_raw(handle))));
+        let _ = caught(|| {
+            drop(Box::from_raw(handle));
+            Ok(())
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::Tokenizer;
 
-use crate::Outcome;
+use crate::border::Outcome;
 
 pub fn load(file: &str, config: &str) -> Outcome<Tokenizer> {
     let mut tokenizer = Tokenizer::from_file(file).map_err(|e| format!("{file}: {e}"))?;
@@ -26,8 +26,7 @@ fn is_llama(config: &Value) -> bool {
 }
 
 /// A token is written as a text or as an object with its `content`.
-fn token(config: &Value, name: &str) -> Option<String> {
-    let value = &config[name];
+pub fn token_text(value: &Value) -> Option<String> {
     value.as_str().or_else(|| value["content"].as_str()).map(str::to_string)
 }
 
@@ -40,7 +39,7 @@ fn rebuild_post_processor(tokenizer: &mut Tokenizer, config: &Value) -> Outcome<
         if !wanted {
             return Ok(());
         }
-        let Some(token) = token(config, name) else {
+        let Some(token) = token_text(&config[name]) else {
             return Err(format!("{name} is to be added, but there is none"));
         };
         let Some(id) = tokenizer.token_to_id(&token) else {
