@@ -202,6 +202,20 @@ void adapter_table::impl::forget_least_used(changes& out) {
     }
 }
 
+std::string_view state_name(adapter_state state) noexcept {
+    switch (state) {
+        case adapter_state::unknown: return "unknown";
+        case adapter_state::downloading: return "downloading";
+        case adapter_state::downloaded: return "downloaded";
+        case adapter_state::loading: return "loading";
+        case adapter_state::ready: return "ready";
+        case adapter_state::draining: return "draining";
+        case adapter_state::offloading: return "offloading";
+        case adapter_state::failed: return "failed";
+    }
+    return "unknown";
+}
+
 adapter_table::adapter_table(
     table_settings settings, std::span<const preloaded_adapter> preloaded, bool shards_were_up)
     : impl_(std::make_unique<impl>(settings, preloaded, shards_were_up)) {}
@@ -314,6 +328,16 @@ memory_share adapter_table::free_memory() const {
 }
 std::size_t adapter_table::active() const {
     return impl_->resident.size();
+}
+
+std::vector<known_adapter> adapter_table::known(std::size_t most) const {
+    std::vector<known_adapter> all;
+    for (const auto& r : impl_->records) {
+        if (!r.is_used || r.ref.is_base()) continue;
+        if (all.size() == most) break;
+        all.push_back({r.ref.what.ids, r.is_permanent ? adapter_state::ready : r.state});
+    }
+    return all;
 }
 
 std::vector<std::size_t> adapter_table::count_by_state() const {

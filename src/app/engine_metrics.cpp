@@ -5,8 +5,6 @@ namespace {
 
 using telemetry::seconds;
 
-constexpr std::array state_names{
-    "unknown", "downloading", "downloaded", "loading", "ready", "draining", "offloading", "failed"};
 constexpr std::array call_names{"download", "load", "offload"};
 
 telemetry::buckets batch_sizes() {
@@ -51,8 +49,9 @@ void engine_metrics::next_batch_time(duration d) {
 
 void engine_metrics::adapter_states(const adapter::adapter_table& table) {
     const auto counts = table.count_by_state();
-    for (std::size_t i = 0; i < counts.size() && i < state_names.size(); ++i) {
-        all_.gauge("truffula_adapters", {{"state", state_names[i]}})
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const auto name = adapter::state_name(static_cast<adapter::adapter_state>(i));
+        all_.gauge("truffula_adapters", {{"state", std::string{name}}})
             .Set(static_cast<double>(counts[i]));
     }
     all_.gauge("truffula_adapter_memory_free_ratio")

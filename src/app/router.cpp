@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <future>
 #include <string>
@@ -95,6 +96,7 @@ api::static_facts facts(const config::settings& s, const text::model_files& file
     api::static_facts to;
     to.model_id = s.text.tokenizer_name;
     to.model_sha = files.sha;
+    to.started = std::time(nullptr);
     to.max_concurrent_requests = s.server.max_concurrent_requests;
     // Weighing knows no smallest batch.
     to.waiting_served_ratio = config::joining_ratio(s).value_or(0.0F);

@@ -144,6 +144,12 @@ public:
         co_return result<>{};
     }
 
+    asio::awaitable<result<std::vector<adapter::known_adapter>>> known_adapters(
+        std::size_t most) override {
+        auto core = core_;
+        co_return co_await core->scheduler.known_adapters(most);
+    }
+
     shard::model_info model() const override { return core_->facts().model; }
     std::uint32_t max_batch_total_tokens() const override {
         return core_->facts().total_token_budget;

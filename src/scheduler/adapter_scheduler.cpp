@@ -50,6 +50,10 @@ struct give_back_command {
 struct shards_changed_command {
     shard_limits limits;
 };
+struct known_adapters_command {
+    std::size_t most;
+    reply<std::vector<adapter::known_adapter>> to;
+};
 struct deadline_command {};
 
 using command = std::variant<
@@ -62,6 +66,7 @@ using command = std::variant<
     ended_command,
     give_back_command,
     shards_changed_command,
+    known_adapters_command,
     deadline_command>;
 
 error stopped() {
@@ -114,6 +119,7 @@ public:
     void operator()(wait_runnable_command&& c) { runnable_waiter_.emplace(std::move(c.to)); }
     void operator()(next_calls_command&& c) { calls_waiter_.emplace(std::move(c)); }
     void operator()(finished_command&& c) { state_.finished(c.call_id, c.outcome, now()); }
+    void operator()(known_adapters_command&& c) { c.to.send(state_.adapters().known(c.most)); }
     void operator()(deadline_command&&) { armed_.reset(); }
     void operator()(shards_changed_command&& c) {
         state_.shards_changed(std::move(c.limits), now());
@@ -270,6 +276,16 @@ asio::awaitable<result<std::vector<adapter::call>>> adapter_scheduler::next_call
     auto self = core_;
     auto [to, from] = make_oneshot<std::vector<adapter::call>>(co_await asio::this_coro::executor);
     next_calls_command ask{limit, std::move(to)};
+    if (!self->inbox.post(std::move(ask))) co_return stopped();
+    co_return co_await from.get();
+}
+
+asio::awaitable<result<std::vector<adapter::known_adapter>>> adapter_scheduler::known_adapters(
+    std::size_t most) {
+    using list = std::vector<adapter::known_adapter>;
+    auto self = core_;
+    auto [to, from] = make_oneshot<list>(co_await asio::this_coro::executor);
+    known_adapters_command ask{most, std::move(to)};
     if (!self->inbox.post(std::move(ask))) co_return stopped();
     co_return co_await from.get();
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace truffula::adapter {
@@ -51,6 +52,15 @@ enum class adapter_state : std::uint8_t {
     draining,  ///< Still used by running requests; its queue waits.
     offloading,
     failed,  ///< Negative cache: refused until the back-off is over.
+};
+
+/// Its name in metrics and answers.
+std::string_view state_name(adapter_state state) noexcept;
+
+/// An adapter that the table knows.
+struct known_adapter {
+    std::vector<std::string> ids;  ///< More than one: merged.
+    adapter_state state = adapter_state::unknown;
 };
 
 enum class call_kind : std::uint8_t { download, load, offload };
@@ -161,6 +171,9 @@ public:
     time_point ready_since(adapter_key key) const;  ///< Only while ready or draining.
     memory_share free_memory() const;
     std::size_t active() const;  ///< Slots taken.
+
+    /// The adapters known, preloaded ones included, the base model not; at most `most`.
+    std::vector<known_adapter> known(std::size_t most) const;
 
     /// How many adapters are in each state, in the order of the enum.
     std::vector<std::size_t> count_by_state() const;

@@ -25,6 +25,7 @@ struct static_facts {
     std::string model_id;
     std::optional<std::string> model_sha;
     std::optional<std::string> model_pipeline_tag;
+    std::int64_t started = 0;  ///< Seconds of the epoch; `created` of the models.
     std::uint64_t max_concurrent_requests = 0;
     float waiting_served_ratio = 0.0F;
     std::uint64_t max_waiting_tokens = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "truffula/adapter/adapter_table.hpp"
 #include "truffula/adapter/identity.hpp"
 #include "truffula/batching/engine_observer.hpp"
 #include "truffula/error/error.hpp"
@@ -39,6 +40,12 @@ public:
     ///
     /// \errors `errc::unhealthy`.
     virtual boost::asio::awaitable<result<>> health() = 0;
+
+    /// The adapters that requests have named, and preloaded ones; at most `most`.
+    ///
+    /// \errors `errc::stopped`, `errc::cancelled`.
+    virtual boost::asio::awaitable<result<std::vector<adapter::known_adapter>>> known_adapters(
+        std::size_t most) = 0;
 
     /// What the shards said of the model when they last (re)connected.
     virtual shard::model_info model() const = 0;

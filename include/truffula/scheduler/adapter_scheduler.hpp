@@ -114,6 +114,12 @@ public:
     boost::asio::awaitable<result<std::vector<adapter::call>>> next_calls(std::size_t limit);
     void finished(std::uint64_t call_id, result<adapter::memory_share> outcome);
 
+    /// The adapters known now, at most `most`. \threads any.
+    ///
+    /// \errors `errc::stopped`, `errc::cancelled`.
+    boost::asio::awaitable<result<std::vector<adapter::known_adapter>>> known_adapters(
+        std::size_t most);
+
     /// Its client left: a queued request is removed at once, with its permit.
     void cancel(request_id id);
 

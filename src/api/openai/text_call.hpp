@@ -57,6 +57,9 @@ http::response text_error(const text_call& call, const error& e);
 
 boost::asio::awaitable<http::response> serve_completions(shared_services with, shared_request from);
 
+boost::asio::awaitable<http::response> serve_models(shared_services with, shared_request from);
+boost::asio::awaitable<http::response> serve_model(shared_services with, shared_request from);
+
 /// The answer to a new request while the router shuts down.
 http::response shutting_down(const services& with);
 
