@@ -2,6 +2,7 @@
 
 #include "app/engine_metrics.hpp"
 #include "app/request_metrics.hpp"
+#include "truffula/api/docs.hpp"
 #include "truffula/api/native.hpp"
 #include "truffula/api/openai/fault.hpp"
 #include "truffula/api/openai/routes.hpp"
@@ -199,13 +200,16 @@ std::shared_ptr<const api::services> router::impl::services() {
 }
 
 std::vector<http::route> router::impl::routes() {
+    const auto with = services();
     std::vector<http::route> table;
-    for (auto& r : api::native_routes(services())) {
-        table.push_back({std::move(r.method), std::move(r.path), std::move(r.handler)});
-    }
-    for (auto& r : api::openai::openai_routes(services())) {
-        table.push_back({std::move(r.method), std::move(r.path), std::move(r.handler)});
-    }
+    const auto add = [&](std::vector<api::route> some) {
+        for (auto& r : some) {
+            table.push_back({std::move(r.method), std::move(r.path), std::move(r.handler)});
+        }
+    };
+    add(api::native_routes(with));
+    add(api::openai::openai_routes(with));
+    add(api::docs_routes(with));
     return table;
 }
 
