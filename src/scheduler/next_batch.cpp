@@ -137,7 +137,8 @@ request_id scheduler_state::barrier(time_point now) {
 void scheduler_state::give_back(std::vector<entry> unused, time_point now) {
     for (auto& e : unused) {
         out_.remove(e.what->input_length, e.what->stopping.max_new_tokens);
-        submit(std::move(e), now);  // its adapter may have gone meanwhile
+        if (e.to->abandoned()) continue;  // `cancel` came while it was out
+        submit(std::move(e), now);        // its adapter may have gone meanwhile
     }
 }
 

@@ -78,8 +78,8 @@ public:
         std::uint32_t token_budget,
         time_point now);
 
-    /// Takes back requests of a batch that was never sent, each to its old place. Their blocks
-    /// have been given up before.
+    /// Takes back requests of a batch that was never sent, each to its old place, unless its
+    /// client has left. Their blocks have been given up before.
     void give_back(std::vector<entry> unused, time_point now);
 
     /// A request that `next_batch` gave has left the shards (or never reached them).

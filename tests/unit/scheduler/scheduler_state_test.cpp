@@ -283,6 +283,42 @@ TEST_CASE("scheduler: a returned batch goes back to its place", "[scheduler]") {
     CHECK(w.next() == ids{0, 1, 2});
 }
 
+TEST_CASE("scheduler: who left while a batch was formed is not queued again", "[scheduler]") {
+    scheduler_world w;
+    w.submit({});
+    w.submit({});
+    auto batch = w.state.next_batch({}, std::nullopt, 1000, 4000, w.now);
+    REQUIRE(batch.size() == 2);
+    w.sinks[0]->has_left = true;
+    CHECK_FALSE(w.state.cancel(0));  // it is not in the queue now
+    std::vector<scheduler::entry> back;
+    for (auto& e : batch) back.push_back(std::move(e.what));
+    batch.clear();
+    w.state.give_back(std::move(back), w.now);
+    CHECK(w.state.waiting() == 1);
+    CHECK(w.permits.in_use() == 1);
+    CHECK(w.next() == ids{1});
+}
+
+TEST_CASE("scheduler: a returned request keeps how often it was overtaken", "[scheduler]") {
+    scheduler::scheduler_settings s;
+    s.max_overtakes = 2;
+    scheduler_world w{scheduler_world::limits(1000, 4000), s};
+    w.submit({"big", 900});
+    w.run_calls();
+    for (int i = 0; i < 3; ++i) w.submit({"small", 10});
+    w.run_calls();
+    CHECK(w.next(std::nullopt, 20) == ids{1, 2});
+    // Its turn has come, but its batch is not sent.
+    auto batch = w.state.next_batch({}, std::nullopt, 900, 4000, w.now);
+    REQUIRE(batch.size() == 1);
+    std::vector<scheduler::entry> back;
+    for (auto& e : batch) back.push_back(std::move(e.what));
+    w.state.give_back(std::move(back), w.now);
+    CHECK(w.next(std::nullopt, 100).empty());
+    CHECK(w.next(std::nullopt, 1000) == ids{0, 3});
+}
+
 TEST_CASE("scheduler: a failed download costs its own waiters only", "[scheduler][adapter]") {
     scheduler_world w;
     w.failing["bad"] = "no such adapter";
