@@ -60,6 +60,8 @@ asio::awaitable<void> engine_core::lose_batch(error why) {
 bool engine_core::requeue(scheduler::batch_entry& owned, const error& why, bool was_delivered) {
     auto& e = owned.what.what;
     owned.is_answered = true;
+    // Whoever left meanwhile was looked for where the request was, and will not be again.
+    if (e.to->abandoned()) return false;
     if (e.attempt > 0) {
         e.to->fail(why);
         return false;

@@ -105,6 +105,10 @@ asio::awaitable<collected> collect(std::unique_ptr<inference::token_stream> stre
     }
 }
 
+asio::awaitable<result<shard::started_group>> unreachable() {
+    co_return error{errc::connection, "nobody is there"};
+}
+
 /// Runs other coroutines until `done` holds.
 template <class Done>
 asio::awaitable<void> until(Done done) {
@@ -303,6 +307,20 @@ TEST_CASE("engine: a prefill that finds the shards gone costs nobody the request
         auto got = co_await collect(w.submit(2));
         CHECK(got.finished);
         CHECK(got.text == " t0.0 t0.1");
+    });
+}
+
+TEST_CASE("engine: who left a prefill that lost the shards is not queued again", "[batching]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.settings.connect = unreachable;
+        w.start();
+        w.script->step = 20ms;
+        w.script->fail_prefill = {{errc::connection, "reset"}};
+        auto stream = w.submit(2);
+        co_await until([&] { return has(w.script->calls, "prefill 0:0"); });
+        stream.reset();
+        co_await until([&] { return w.permits.in_use() == 0; });
     });
 }
 
