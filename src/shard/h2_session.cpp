@@ -100,6 +100,14 @@ struct h2_session::callbacks {
         return 0;
     }
 
+    /// The first bytes are not those of HTTP/2: nghttp2 itself only stops listening.
+    static int on_error(nghttp2_session*, int code, const char*, std::size_t, void* user) {
+        if (code == NGHTTP2_ERR_SETTINGS_EXPECTED) {
+            self(user).broken_ = error{errc::protocol, "the peer does not speak HTTP/2"};
+        }
+        return 0;
+    }
+
     static ssize_t read_request(
         nghttp2_session*,
         std::int32_t stream,
@@ -130,6 +138,7 @@ h2_session::h2_session(std::size_t max_message_bytes)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, callbacks::on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, callbacks::on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, callbacks::on_close);
+    nghttp2_session_callbacks_set_error_callback2(c, callbacks::on_error);
     nghttp2_session* raw = nullptr;
     nghttp2_session_client_new(&raw, c, this);
     nghttp2_session_callbacks_del(c);
@@ -146,6 +155,10 @@ h2_session::~h2_session() = default;
 
 result<std::int32_t> h2_session::submit(
     std::string_view method, std::string_view authority, std::string request) {
+    // Taken, it would wait for ever: nghttp2 drops it without a word when it is to be written.
+    if (nghttp2_session_check_request_allowed(session_.get()) == 0) {
+        return error{errc::connection, "the shard takes no more calls"};
+    }
     const auto path = "/generate.v1.LoraxService/" + std::string{method};
     const std::array headers{
         header(":method", "POST"),
@@ -176,7 +189,13 @@ void h2_session::ping() {
 result<> h2_session::receive(std::string_view bytes) {
     const auto n = nghttp2_session_mem_recv(session_.get(), bytes_of(bytes), bytes.size());
     if (n < 0) return error{errc::protocol, nghttp2_strerror(static_cast<int>(n))};
+    if (broken_) return *broken_;
     return {};
+}
+
+bool h2_session::is_over() const {
+    return nghttp2_session_want_read(session_.get()) == 0 &&
+           nghttp2_session_want_write(session_.get()) == 0;
 }
 
 void h2_session::take_output(std::string& to) {

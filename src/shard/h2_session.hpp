@@ -47,6 +47,9 @@ public:
     result<> receive(std::string_view bytes);
     std::vector<finished_call>& finished() { return finished_; }
 
+    /// Nothing will come or go any more: one side has said goodbye, or broke the protocol.
+    bool is_over() const;
+
     /// Appends all that is to be written now.
     void take_output(std::string& to);
 
@@ -71,6 +74,7 @@ private:
     std::unique_ptr<nghttp2_session, void (*)(nghttp2_session*)> session_;
     std::unordered_map<std::int32_t, call> calls_;
     std::vector<finished_call> finished_;
+    std::optional<error> broken_;
 };
 
 }  // namespace truffula::shard

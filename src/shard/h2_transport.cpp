@@ -169,7 +169,9 @@ private:
         finish_calls();
         if (broken_) return;
         flush();
-        if (!broken_) read();
+        if (broken_) return;
+        if (session_.is_over()) return fail({errc::connection, "the shard said goodbye"});
+        read();
     }
 
     /// Completes what the session finished. A caller may start its next call in here.

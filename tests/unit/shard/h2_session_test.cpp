@@ -201,10 +201,18 @@ TEST_CASE("HTTP/2: a reset stream counts as a lost connection", "[shard]") {
     CHECK(call(s).error().code == errc::connection);
 }
 
-TEST_CASE("HTTP/2: GOAWAY fails what the shard did not take", "[shard]") {
+TEST_CASE("HTTP/2: GOAWAY fails what the shard did not take, and ends the session", "[shard]") {
     script s;
     s.goes_away = true;
     CHECK(call(s).error().code == errc::connection);
+
+    shard::h2_session client{1000};
+    raw_server server{s};
+    CHECK_FALSE(client.is_over());
+    REQUIRE(client.submit("Health", "localhost", "\0\0\0\0\0"s).has_value());
+    REQUIRE(server.talk(client).has_value());
+    CHECK(client.is_over());
+    CHECK(client.submit("Health", "localhost", "\0\0\0\0\0"s).error().code == errc::connection);
 }
 
 TEST_CASE("HTTP/2: an answer above the limit fails its call only", "[shard]") {
