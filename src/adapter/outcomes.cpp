@@ -8,6 +8,8 @@
 namespace truffula::adapter {
 namespace {
 
+constexpr std::size_t most_old_proofs = 16;
+
 std::string fraction(memory_share share) {
     char text[32];
     std::snprintf(text, sizeof text, "%.6g", static_cast<double>(share) / whole_memory);
@@ -71,7 +73,10 @@ void adapter_table::impl::download_finished(
         return;
     }
     r.refused.erase(c.token);
-    std::erase_if(r.proofs, [now](const auto& old) { return old.second <= now; });
+    // Some that are over are kept: should this token be refused later, a load can carry another.
+    if (r.proofs.size() >= most_old_proofs) {
+        std::erase_if(r.proofs, [now](const auto& old) { return old.second <= now; });
+    }
     r.proofs[c.token] = now + settings.proof_lifetime;
     r.proven_token = c.token;
     r.is_downloaded = true;
