@@ -29,7 +29,7 @@ error too_large(const char* what, std::uint64_t given, const char* limit, std::u
 }  // namespace
 
 scheduler_state::scheduler_state(scheduler_settings settings, shard_limits limits)
-    : settings_(std::move(settings)),
+    : settings_(settings),
       limits_(std::move(limits)),
       table_(settings_.adapters, limits_.preloaded, limits_.were_up),
       policy_(make_fifo_policy()),

@@ -14,6 +14,7 @@ from harness import Router, SimGroup
 PROMPT = "I speak for the trees"
 OPTIONS = ["--no-such-adapter", "ghost", "--private-adapter", "mine=secret"]
 LIMIT_S = 30
+pytestmark = pytest.mark.filterwarnings("ignore:The `dict` method is deprecated")  # the clients'
 
 
 @pytest.fixture(scope="module")
