@@ -15,7 +15,7 @@
 namespace truffula::api {
 
 /// Bodies above this are parsed by workers (bytes).
-inline constexpr std::size_t inline_parse_bytes = 16 * 1024;
+inline constexpr std::size_t inline_parse_bytes = std::size_t{16} * 1024;
 
 /// Prompts above this are encoded by workers (bytes). Encoding takes about 0.3 µs a byte, a hop to
 /// another thread and back some 20 µs; what holds an HTTP thread up is a long prompt, not the
