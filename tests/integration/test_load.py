@@ -58,8 +58,9 @@ def test_every_stream_is_whole(sims, routers, world):
     group.stop()
 
 
-def test_clients_that_leave_give_their_places_back(sims, routers):
-    group = sims(record=False)
+@pytest.mark.parametrize("world", [1, 2])
+def test_clients_that_leave_give_their_places_back(sims, routers, world):
+    group = sims(world=world, record=False)
     router = routers(group, OPTIONS)
     outcomes = asyncio.run(
         run_all(router.port, bodies(), lambda i: TOKENS // 2 if i % 10 == 0 else None)
