@@ -4,7 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cstdlib>
+#include <algorithm>
 #include <map>
 #include <ostream>
 
@@ -22,6 +22,7 @@ struct raw_options {
     std::string output = "64";
     std::vector<std::string> tenants;
     std::vector<std::string> settings;
+    std::vector<std::string> varied;
     std::map<std::string, std::int64_t> microseconds;
     bool overlap = false;
     bool serial = false;
@@ -168,6 +169,7 @@ void add_router(CLI::App& app, options& out, raw_options& raw) {
 void add_output(CLI::App& app, options& out) {
     const auto* g = "Output";
     app.add_option("--json", out.json_file, "File for all figures (-: standard output)")->group(g);
+    app.add_option("--html", out.html_file, "File for a report with plots")->group(g);
     app.add_flag("--quiet", out.is_quiet, "No progress bar")->group(g);
 }
 
@@ -194,6 +196,14 @@ void take_lengths_and_tenants(const raw_options& raw, options& out) {
 void take_router(const raw_options& raw, options& out) {
     for (const auto& text : raw.settings) {
         out.router_options.push_back(checked("--set", read_router_option(text)));
+    }
+    for (const auto& text : raw.varied) {
+        auto [key, values] = checked("--vary", read_router_option(text));
+        auto parts = CLI::detail::split(values, ',');
+        if (std::ranges::any_of(parts, &std::string::empty)) {
+            throw CLI::ValidationError("--vary", "'" + text + "': expected KEY=V1,V2,…");
+        }
+        out.varied.emplace_back(key, std::move(parts));
     }
     if (out.what == command::goals) return;  // it has settings of its own
     out.simulated.settings =
@@ -234,12 +244,24 @@ std::optional<int> read_command_line(
     run->add_option("--write-trace", out.trace_output, "File for the requests, as CSV")
         ->group("Output");
 
+    auto* sweep = app.add_subcommand(
+        "sweep", "Tries combinations of router settings; the best of throughput and waiting");
+    add_arrivals(*sweep, out, raw);
+    add_seeds(*sweep, out);
+    sweep
+        ->add_option(
+            "--vary",
+            raw.varied,
+            "KEY=V1,V2,… of the router's YAML file: values to try; repeatable")
+        ->required()
+        ->group("Router");
+
     auto* goals = app.add_subcommand("goals", "The table of docs/benchmarks.md: workload W");
     add_seeds(*goals, out);
     add_overlap(*goals, raw);
     goals->add_option("--set", raw.settings, "KEY=VALUE for Truffula's settings; repeatable");
 
-    for (auto* each : {run}) {
+    for (auto* each : {run, sweep}) {
         add_costs(*each, out, raw);
         add_overlap(*each, raw);
         add_router(*each, out, raw);
@@ -247,6 +269,7 @@ std::optional<int> read_command_line(
     }
     try {
         app.parse(argc, argv);
+        if (sweep->parsed()) out.what = command::sweep;
         if (goals->parsed()) out.what = command::goals;
         take(raw, out);
     } catch (const CLI::Success& e) {

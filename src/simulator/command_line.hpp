@@ -1,6 +1,7 @@
 #pragma once
 
 #include "simulator/scenario.hpp"
+#include "simulator/sweep.hpp"
 #include "simulator/trace.hpp"
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 
 namespace truffula::simulator {
 
-enum class command : std::uint8_t { run, goals };
+enum class command : std::uint8_t { run, sweep, goals };
 
 /// Everything the command line can say.
 struct options {
@@ -20,13 +21,15 @@ struct options {
     std::string trace_file;  ///< Empty: synthetic requests.
     on_bad_line bad_lines = on_bad_line::stop;
     std::uint64_t seed = 1;
-    std::size_t seeds = 5;  ///< `goals`: figures are medians over so many.
+    std::size_t seeds = 5;  ///< `goals`, `sweep`: figures are medians over so many.
 
     scenario simulated;
     std::string config_file;
     std::vector<router_option> router_options;
+    std::vector<varied_option> varied;  ///< `sweep`.
 
     std::string json_file;  ///< `-`: standard output, instead of the table.
+    std::string html_file;
     std::string trace_output;
     bool is_quiet = false;  ///< No progress bar.
 };

@@ -1,6 +1,7 @@
 #include "simulator/command_line.hpp"
 #include "simulator/goals.hpp"
 #include "simulator/report.hpp"
+#include "simulator/sweep.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -17,18 +18,41 @@ using namespace truffula::simulator;
 
 constexpr int exit_failed = 1;
 
+using writer = std::function<void(std::ostream&)>;
+
 int fail(const std::string& why) {
     std::cerr << "truffula-sim: " << why << '\n';
     return exit_failed;
 }
 
 /// Writes a file with `write`; the reason when that cannot be done.
-result<> write_file(const std::string& name, const std::function<void(std::ostream&)>& write) {
+result<> write_file(const std::string& name, const writer& write) {
     std::ofstream file{name, std::ios::binary};
     if (file) write(file);
     file.close();
     if (file) return {};
     return error{errc::invalid_config, "cannot write " + name};
+}
+
+/// The table on standard output (unless the JSON goes there), and the files that were asked for.
+int write_all(
+    const options& o,
+    const writer& table,
+    const writer& json,
+    const writer& html,
+    const writer& requests) {
+    (o.json_file == "-" ? json : table)(std::cout);
+    const std::pair<std::string, const writer&> files[]{
+        {o.json_file == "-" ? "" : o.json_file, json},
+        {o.html_file, html},
+        {o.trace_output, requests}};
+    for (const auto& [name, write] : files) {
+        if (name.empty()) continue;
+        if (const auto written = write_file(name, write); !written) {
+            return fail(written.error().detail);
+        }
+    }
+    return 0;
 }
 
 /// A bar on the terminal; nothing elsewhere.
@@ -47,8 +71,7 @@ std::function<void(double)> progress_bar(const options& o) {
     };
 }
 
-result<workload> requests_of(const options& o) {
-    if (o.trace_file.empty()) return make_arrivals(o.arrivals, o.seed);
+result<workload> read_trace_file(const options& o) {
     std::ifstream file{o.trace_file, std::ios::binary};
     if (!file) return error{errc::invalid_config, "cannot read " + o.trace_file};
     auto read = read_trace(file, o.trace_file, o.bad_lines);
@@ -68,27 +91,42 @@ std::string title_of(const options& o, const workload& requests) {
 }
 
 int run(const options& o) {
-    const auto requests = requests_of(o);
+    const auto requests = o.trace_file.empty() ? result<workload>{make_arrivals(o.arrivals, o.seed)}
+                                               : read_trace_file(o);
     if (!requests) return fail(requests.error().detail);
-    if (!o.trace_output.empty()) {
-        const auto written =
-            write_file(o.trace_output, [&](std::ostream& to) { write_trace(to, *requests); });
-        if (!written) return fail(written.error().detail);
-    }
     const auto bar = progress_bar(o);
     const auto happened = simulate(*requests, o.simulated, bar);
     if (bar) bar(1);
     const auto figures = summarise(*requests, happened, o.simulated.costs);
     const report r{title_of(o, *requests), *requests, happened, figures};
-    if (o.json_file == "-") {
-        std::cout << to_json(r).dump(2) << '\n';
-        return 0;
+    return write_all(
+        o,
+        [&](std::ostream& to) { write_table(to, r); },
+        [&](std::ostream& to) { to << to_json(r).dump(2) << '\n'; },
+        [&](std::ostream& to) { write_html(to, r); },
+        [&](std::ostream& to) { write_trace(to, *requests); });
+}
+
+int sweep(const options& o) {
+    auto points = combine(o.config_file, o.router_options, o.varied);
+    if (!points) return fail(points.error().detail);
+    std::vector<workload> workloads;
+    if (o.trace_file.empty()) {
+        for (std::uint64_t seed = 1; seed <= o.seeds; ++seed) {
+            workloads.push_back(make_arrivals(o.arrivals, seed));
+        }
+    } else {
+        auto requests = read_trace_file(o);
+        if (!requests) return fail(requests.error().detail);
+        workloads.push_back(std::move(*requests));
     }
-    write_table(std::cout, r);
-    if (o.json_file.empty()) return 0;
-    const auto written =
-        write_file(o.json_file, [&](std::ostream& to) { to << to_json(r).dump(2) << '\n'; });
-    return written ? 0 : fail(written.error().detail);
+    run_sweep(*points, workloads, o.simulated, progress_bar(o));
+    return write_all(
+        o,
+        [&](std::ostream& to) { write_sweep(to, *points); },
+        [&](std::ostream& to) { to << sweep_json(*points); },
+        [&](std::ostream& to) { write_sweep_html(to, *points); },
+        {});
 }
 
 int goals(const options& o) {
@@ -108,5 +146,10 @@ int goals(const options& o) {
 int main(int argc, char** argv) {
     options o;
     if (const auto status = read_command_line(argc, argv, o, std::cout, std::cerr)) return *status;
-    return o.what == command::goals ? goals(o) : run(o);
+    switch (o.what) {
+        case command::run: return run(o);
+        case command::sweep: return sweep(o);
+        case command::goals: return goals(o);
+    }
+    return exit_failed;
 }

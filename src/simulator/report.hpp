@@ -26,4 +26,7 @@ nlohmann::ordered_json to_json(const summary& s);
 /// The same and the timeline, for programs.
 nlohmann::ordered_json to_json(const report& r);
 
+/// One file that shows figures and plots in a browser, and asks no other host for anything.
+void write_html(std::ostream& to, const report& r);
+
 }  // namespace truffula::simulator

@@ -1,0 +1,79 @@
+"""truffula-sim as its users run it."""
+
+import csv
+import json
+import os
+import subprocess
+from pathlib import Path
+
+BINARY = Path(os.environ["TRUFFULA_BIN_DIR"]) / "truffula-sim"
+SHORT = ["--rate", "20", "--seconds", "5"]
+
+
+def sim(*arguments, status=0):
+    done = subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        sim("run", *SHORT, "--json", tmp_path / f"{name}.json", "--html", tmp_path / f"{name}.html")
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_trace_that_was_written_gives_the_same_figures(tmp_path):
+    first = sim("run", *SHORT, "--write-trace", tmp_path / "t.csv", "--json", "-")
+    again = sim("run", "--trace", tmp_path / "t.csv", "--json", "-")
+    assert json.loads(first.stdout)["figures"] == json.loads(again.stdout)["figures"]
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == json.loads(first.stdout)["figures"]["requests"]
+    assert "progress" not in first.stderr and "\r" not in first.stderr  # no bar without a terminal
+
+
+def test_bad_lines_stop_or_are_left_out(tmp_path):
+    trace = tmp_path / "t.csv"
+    trace.write_text("time_s,adapter,tenant,input_tokens,output_tokens\n0,a,t,10,5\n1,a,t,many,5\n2,a,t,10,5\n")
+    stopped = sim("run", "--trace", trace, status=1)
+    assert f"{trace}:3: input_tokens: 'many'" in stopped.stderr
+    skipped = sim("run", "--trace", trace, "--on-bad-line", "skip", "--json", "-")
+    assert json.loads(skipped.stdout)["figures"]["requests"] == 2
+    assert ":3: left out:" in skipped.stderr
+
+
+def test_settings_come_from_the_router_s_file(tmp_path):
+    config = tmp_path / "truffula.yaml"
+    config.write_text("adapters:\n  max_active_adapters: 1\n")
+    busy = ["--adapters", "3", "--zipf", "0", "--json", "-"]
+    one = json.loads(sim("run", *SHORT, *busy, "--config", config).stdout)
+    many = json.loads(sim("run", *SHORT, *busy, "--config", config, "--set", "max_active_adapters=8").stdout)
+    assert many["figures"]["loads"] == 3 < one["figures"]["loads"]
+    config.write_text("adapters:\n  max_active_adaptors: 1\n")
+    assert "max_active_adaptors" in sim("run", *SHORT, "--config", config, status=2).stderr
+
+
+def test_a_sweep_marks_its_front(tmp_path):
+    done = sim("sweep", *SHORT, "--seeds", "1", "--vary", "max_batch_size=1,8,64",
+               "--json", tmp_path / "s.json", "--html", tmp_path / "s.html")
+    assert "3 combinations" in done.stdout
+    points = json.loads((tmp_path / "s.json").read_text())["points"]
+    assert len(points) == 3 and any(p["is_on_front"] for p in points)
+    assert "<svg" in (tmp_path / "s.html").read_text()
+
+
+def test_mistakes_are_told():
+    for arguments, words in [
+        ([], "subcommand"),
+        (["run", "--rate", "0"], "--rate"),
+        (["run", "--input-tokens", "long"], "expected a number"),
+        (["run", "--set", "max_batch_size"], "expected KEY=VALUE"),
+        (["run", "--tenant", "acme=-1"], "weight above 0"),
+        (["run", "--serial", "--overlap"], "excludes"),
+        (["sweep"], "--vary"),
+        (["sweep", "--vary", "max_batch_size=1,,2"], "V1,V2"),
+    ]:
+        assert words in sim(*arguments, status=2).stderr or words in sim(*arguments, status=2).stdout
+    assert "cannot read" in sim("run", "--trace", "/nowhere/t.csv", status=1).stderr
+    assert "cannot write" in sim("run", *SHORT, "--json", "/nowhere/t.json", status=1).stderr
