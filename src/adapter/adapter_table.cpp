@@ -58,6 +58,16 @@ adapter_table::impl::impl(
     records[base_key].state = adapter_state::ready;
     changes nobody_knows_yet;
     reset_preloaded(preloaded, nobody_knows_yet);
+    for (const auto& ref : settings.pinned) pin(ref, time_point{});
+}
+
+/// Nobody waits for it; `refresh` sees to it that it is fetched all the same.
+void adapter_table::impl::pin(const adapter_ref& ref, time_point now) {
+    const auto key = find_or_add(ref, now);
+    auto& r = records[key];
+    if (r.is_permanent) return;
+    r.is_pinned = r.is_wanted = true;
+    refresh(key);
 }
 
 /// Preloaded adapters are ready for ever; all others get indices above theirs.
@@ -176,17 +186,43 @@ void adapter_table::impl::refresh(adapter_key key) {
     auto& r = records[key];
     if (r.is_permanent || !r.is_used) return;
     want_load.erase({r.oldest, key});
-    if (r.state == adapter_state::downloaded && has_granted(r)) want_load.insert({r.oldest, key});
-    if (r.state == adapter_state::unknown && r.waiting > 0 && r.claims.empty()) {
+    const bool is_asked_for = has_granted(r) || r.is_wanted;
+    if (r.state == adapter_state::downloaded && is_asked_for) want_load.insert({r.oldest, key});
+    const bool is_missed = r.waiting > 0 || r.is_wanted;
+    if (r.state == adapter_state::unknown && is_missed && r.claims.empty()) {
         const auto who = open_claim(key, r.proven_token, r.ref.tenant, r.oldest);
         claims[who].is_internal = true;
     }
-    const bool is_idle = r.waiting == 0 && r.running == 0 && r.claims.empty();
+    const bool is_idle = r.waiting == 0 && r.running == 0 && r.claims.empty() && !r.is_pinned;
     if (is_idle && !is_resident(r.state) && r.state != adapter_state::downloading) {
         forgettable.insert({r.last_used, key});
     } else {
         forgettable.erase({r.last_used, key});
     }
+    refresh_evictable(key);
+}
+
+/// Who has waiters is not evicted before it has served one of them.
+void adapter_table::impl::refresh_evictable(adapter_key key) {
+    auto& r = records[key];
+    auto to = record::place::none;
+    if (r.state == adapter_state::ready && !r.is_pinned && !r.is_permanent) {
+        const bool is_idle = r.waiting == 0 && r.running == 0;
+        if (is_idle) {
+            to = record::place::idle;
+        } else if (r.waiting == 0 || r.was_served) {
+            to = record::place::busy;
+        }
+    }
+    if (to == r.evictable) return;
+    if (r.evictable == record::place::idle) idle.erase({r.rank, key});
+    if (r.evictable == record::place::busy) busy.erase({r.ready_since, key});
+    r.evictable = to;
+    if (to == record::place::idle) {
+        r.rank = r.value.rank(r.share);
+        idle.insert({r.rank, key});
+    }
+    if (to == record::place::busy) busy.insert({r.ready_since, key});
 }
 
 void adapter_table::impl::forget_least_used(changes& out) {
@@ -233,6 +269,7 @@ result<adapter_table::joined> adapter_table::join(const adapter_ref& ref, time_p
     if (auto why = t.refused(r, token, now)) return std::move(*why);
     t.forgettable.erase({r.last_used, key});
     r.last_used = now;
+    r.value.used(now);
     const bool is_known =
         r.state != adapter_state::unknown && r.state != adapter_state::downloading;
     const auto proof = r.proofs.find(token);
@@ -296,6 +333,7 @@ void adapter_table::set_running(adapter_key key, std::size_t count, time_point n
 
 void adapter_table::served(adapter_key key) {
     impl_->records[key].was_served = true;
+    impl_->refresh_evictable(key);
 }
 
 std::vector<call> adapter_table::due(time_point now, std::size_t limit, changes& out) {

@@ -2,6 +2,7 @@
 #include "adapter/table_impl.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace truffula::adapter {
 namespace {
@@ -11,7 +12,8 @@ constexpr std::size_t most_wanting = 64;
 
 }  // namespace
 
-call adapter_table::impl::make_call(call_kind kind, adapter_key key, credential who) {
+call adapter_table::impl::make_call(
+    call_kind kind, adapter_key key, credential who, time_point now) {
     const auto& r = records[key];
     call c;
     c.id = next_call++;
@@ -23,7 +25,7 @@ call adapter_table::impl::make_call(call_kind kind, adapter_key key, credential 
     if (kind == call_kind::download) c.api_token = claims.at(who).token;
     if (kind == call_kind::load) c.api_token = r.proven_token;
     c.timeout = kind == call_kind::download ? settings.download_timeout : settings.load_timeout;
-    calls[c.id] = {kind, key, who};
+    calls[c.id] = {kind, key, who, now};
     return c;
 }
 
@@ -31,7 +33,7 @@ std::size_t adapter_table::impl::loads_under_way() const {
     return calls.size() - downloads_under_way;
 }
 
-void adapter_table::impl::due_downloads(time_point, std::size_t limit, std::vector<call>& out) {
+void adapter_table::impl::due_downloads(time_point now, std::size_t limit, std::vector<call>& out) {
     for (auto at = want_download.begin(); at != want_download.end();) {
         if (out.size() >= limit || downloads_under_way >= settings.download_concurrency) return;
         const auto who = at->second;
@@ -48,7 +50,7 @@ void adapter_table::impl::due_downloads(time_point, std::size_t limit, std::vect
         c.is_sent = true;
         if (r.state == adapter_state::unknown) r.state = adapter_state::downloading;
         ++downloads_under_way;
-        out.push_back(make_call(call_kind::download, c.key, who));
+        out.push_back(make_call(call_kind::download, c.key, who, now));
         refresh(c.key);
     }
 }
@@ -61,7 +63,7 @@ void adapter_table::impl::due_loads(
     const auto may_start = [&] {
         return out.size() < limit && loads_under_way() < settings.load_concurrency;
     };
-    std::vector<adapter_key> wanting;
+    wanting.clear();
     for (const auto& [oldest, key] : want_load) {
         wanting.push_back(static_cast<adapter_key>(key));
         if (wanting.size() == most_wanting) break;
@@ -74,7 +76,7 @@ void adapter_table::impl::due_loads(
         if (missing.slots > 0 || left.slots == 0 || left.memory < r.share) {
             ++missing.slots;
             missing.memory += r.share;
-            if (!evict_for(missing, left, now, c)) break;
+            if (!evict_for(missing, left, r.oldest, now, c)) break;
             continue;
         }
         --left.slots;
@@ -85,30 +87,36 @@ void adapter_table::impl::due_loads(
         r.is_cleaning = !r.is_clean;
         resident.insert(key);
         free_memory -= r.share;
-        out.push_back(make_call(r.is_cleaning ? call_kind::offload : call_kind::load, key, 0));
+        const auto kind = r.is_cleaning ? call_kind::offload : call_kind::load;
+        out.push_back(make_call(kind, key, 0, now));
         refresh(key);
     }
-    const auto leaving = draining;
-    for (const auto key : leaving) {
+    for (auto at = draining.begin(); at != draining.end() && may_start();) {
+        const auto key = *at;
         auto& r = records[key];
-        if (r.running > 0 || !may_start()) continue;
-        draining.erase(key);
+        if (r.running > 0) {
+            ++at;
+            continue;
+        }
+        at = draining.erase(at);
+        note_drained(r, now);
+        offloading.insert(key);
         r.state = adapter_state::offloading;
-        out.push_back(make_call(call_kind::offload, key, 0));
+        out.push_back(make_call(call_kind::offload, key, 0, now));
     }
 }
 
 /// What is free once those that leave have left; `is_gone`: only those that cannot come back.
 adapter_table::impl::room adapter_table::impl::leaving_room(bool is_gone) const {
     room freed;
-    for (const auto key : resident) {
-        const auto& r = records[key];
-        // Draining and not clean: its load failed on some shard, so it cannot come back.
-        const bool counts = r.state == adapter_state::offloading ||
-                            (r.state == adapter_state::draining && (!is_gone || !r.is_clean));
-        if (!counts) continue;
+    const auto count = [&freed](const record& r) {
         ++freed.slots;
         freed.memory += r.share;
+    };
+    for (const auto key : offloading) count(records[key]);
+    for (const auto key : draining) {
+        // Not clean: its load failed on some shard, so it cannot come back.
+        if (!is_gone || !records[key].is_clean) count(records[key]);
     }
     return freed;
 }
@@ -125,63 +133,83 @@ void adapter_table::impl::undrain(changes& c) {
     auto found = leaving_room(true);
     found.slots += settings.max_active_adapters - resident.size();
     found.memory += free_memory;
-    const auto leaving = draining;
-    for (const auto key : leaving) {
+    for (auto at = draining.begin(); at != draining.end();) {
+        const auto key = *at;
         auto& r = records[key];
-        if (!r.is_clean) continue;  // its load failed
-        if (found.slots >= wanted.slots && found.memory >= wanted.memory) {
-            draining.erase(key);
+        const bool is_needed = found.slots < wanted.slots || found.memory < wanted.memory;
+        if (r.is_clean && !is_needed) {
+            at = draining.erase(at);
+            r.drained_since.reset();
             r.state = adapter_state::ready;
             c.became_ready.push_back(key);
+            refresh(key);
             continue;
         }
+        ++at;
+        if (!r.is_clean) continue;  // its load failed: counted already
         ++found.slots;
         found.memory += r.share;
     }
 }
 
 /// Makes room for `missing` beside what is free; false when that cannot be done now.
-bool adapter_table::impl::evict_for(room missing, room free, time_point now, changes& c) {
+bool adapter_table::impl::evict_for(
+    room missing, room free, time_point oldest, time_point now, changes& c) {
     auto found = leaving_room(false);
     found.slots += free.slots;
     found.memory += free.memory;
-    // Idle ones first, the least recently used; then the one that has been ready longest.
-    std::vector<adapter_key> victims;
-    std::vector<adapter_key> busy;
-    for (const auto key : resident) {
-        const auto& r = records[key];
-        if (r.state != adapter_state::ready) continue;
-        if (r.waiting == 0 && r.running == 0) {
-            victims.push_back(key);
-            continue;
-        }
-        if (r.waiting > 0 && !r.was_served) continue;
-        const auto free_from = r.ready_since + settings.cycle_time;
-        if (free_from <= now) {
-            busy.push_back(key);
-        } else {
-            next_check = next_check ? std::min(*next_check, free_from) : free_from;
-        }
-    }
-    std::ranges::sort(victims, {}, [this](adapter_key k) { return records[k].last_used; });
-    std::ranges::sort(busy, {}, [this](adapter_key k) { return records[k].ready_since; });
-    victims.insert(victims.end(), busy.begin(), busy.end());
-
+    const auto is_enough = [&] {
+        return found.slots >= missing.slots && found.memory >= missing.memory;
+    };
+    // Idle ones first, the least worth keeping; then the one that has been ready longest, but only
+    // for who has waited a while: meanwhile one may become idle, and nobody has to wait for a
+    // drain.
     std::vector<adapter_key> chosen;
-    for (const auto key : victims) {
-        if (found.slots >= missing.slots && found.memory >= missing.memory) break;
+    const auto choose = [&](adapter_key key) {
         ++found.slots;
         found.memory += records[key].share;
         chosen.push_back(key);
+    };
+    for (const auto& [rank, key] : idle) {
+        if (is_enough()) break;
+        choose(key);
+    }
+    for (const auto& [since, key] : busy) {
+        if (is_enough()) break;
+        const auto free_from = std::max(
+            since + settings.cycle_time - drain_lead(), oldest + settings.cycle_time * 3 / 8);
+        if (free_from > now) {
+            next_check = next_check ? std::min(*next_check, free_from) : free_from;
+            break;
+        }
+        choose(static_cast<adapter_key>(key));
     }
     // Not even all of them would do: nobody leaves for nothing.
-    if (found.slots < missing.slots || found.memory < missing.memory) return false;
-    for (const auto key : chosen) {
-        records[key].state = adapter_state::draining;
-        draining.insert(key);
-        c.no_longer_ready.push_back(key);
-    }
+    if (!is_enough()) return false;
+    for (const auto key : chosen) drain(key, now, c);
     return true;
+}
+
+/// A busy adapter leaves only when its running requests have ended: the drain starts so much
+/// before the end of its cycle time that the exchange comes about there. Some drains take longer
+/// than the mean, hence the factor.
+steady_clock::duration adapter_table::impl::drain_lead() const {
+    return std::min<steady_clock::duration>(drain_time * 2, settings.cycle_time / 2);
+}
+
+void adapter_table::impl::note_drained(record& r, time_point now) {
+    if (!r.drained_since) return;
+    const auto took = now - *std::exchange(r.drained_since, std::nullopt);
+    drain_time = drain_time.count() == 0 ? took : (drain_time * 7 + took) / 8;
+}
+
+void adapter_table::impl::drain(adapter_key key, time_point now, changes& c) {
+    auto& r = records[key];
+    if (r.running > 0) r.drained_since = now;
+    r.state = adapter_state::draining;
+    draining.insert(key);
+    refresh(key);
+    c.no_longer_ready.push_back(key);
 }
 
 }  // namespace truffula::adapter

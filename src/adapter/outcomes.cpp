@@ -40,6 +40,7 @@ void adapter_table::impl::release(record& r) {
     const auto key = static_cast<adapter_key>(&r - records.data());
     if (resident.erase(key) > 0) free_memory += r.share;
     draining.erase(key);
+    offloading.erase(key);
 }
 
 void adapter_table::impl::proof_failed(
@@ -63,6 +64,7 @@ void adapter_table::impl::download_finished(
     close_claim(done.who);
     if (!outcome) {
         if (brought_weights) r.state = adapter_state::unknown;
+        r.is_wanted = false;  // from now on it is fetched for who asks
         proof_failed(r, c.token, outcome.error(), now);
         if (!c.is_internal || c.pending > 0) {
             out.refused.push_back({done.key, done.who, outcome.error()});
@@ -104,6 +106,8 @@ void adapter_table::impl::load_finished(
         r.ready_since = now;
         r.was_served = false;
         r.failure = {};
+        r.is_wanted = false;
+        r.value.loaded(now - done.started);
         out.became_ready.push_back(done.key);
         refresh(done.key);
         return;
@@ -112,6 +116,7 @@ void adapter_table::impl::load_finished(
     r.state = adapter_state::draining;
     draining.insert(done.key);
     r.is_clean = false;
+    r.is_wanted = false;
     fail_adapter(done.key, outcome.error(), now, out);
     refresh(done.key);
 }
@@ -155,6 +160,9 @@ void adapter_table::shards_lost(
     t.shards_were_up = shards_were_up;
     t.resident.clear();
     t.draining.clear();
+    t.offloading.clear();
+    t.idle.clear();
+    t.busy.clear();
     t.free_memory = whole_memory;
     for (adapter_key key = 1; key < t.records.size(); ++key) {
         auto& r = t.records[key];
@@ -166,6 +174,9 @@ void adapter_table::shards_lost(
         r.is_cleaning = false;
         r.running = 0;
         r.failure = {};
+        r.evictable = record::place::none;
+        r.is_wanted = r.is_pinned;
+        r.drained_since.reset();
         t.forgettable.erase({r.last_used, key});
         r.last_used = std::min(r.last_used, now);
         const auto open = r.claims;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "truffula/adapter/adapter_table.hpp"
+#include "truffula/adapter/worth.hpp"
 
 #include <map>
 #include <set>
@@ -41,13 +42,22 @@ struct record {
     bool is_clean = true;      ///< Nothing of an earlier router is at its index.
     bool was_served = false;   ///< Since it became ready.
     bool is_cleaning = false;  ///< The offload under way is of an earlier router's weights.
+    bool is_pinned = false;    ///< Never evicted.
+    bool is_wanted = false;    ///< Pinned, and to be loaded though nobody waits.
 
     std::size_t waiting = 0;
     std::size_t running = 0;
     time_point oldest;
     time_point last_used;
     time_point ready_since;
+    std::optional<time_point> drained_since;  ///< Busy, and to leave once nothing runs.
     memory_share share = 0;
+    worth value;
+
+    // Where it stands among those that may be evicted.
+    enum class place : std::uint8_t { none, idle, busy };
+    place evictable = place::none;
+    double rank = 0;  ///< While idle.
 
     std::string proven_token;                     ///< The one that `LoadAdapter` carries.
     std::map<std::string, time_point> proofs;     ///< Token → authorised until.
@@ -61,6 +71,7 @@ struct adapter_table::impl {
         call_kind kind;
         adapter_key key;
         credential who;  // of a download
+        time_point started;
     };
     using by_age = std::set<std::pair<time_point, std::uint64_t>>;
 
@@ -79,6 +90,8 @@ struct adapter_table::impl {
     void forget_least_used(changes& out);
     bool needs_token(const record& r) const;
     bool has_granted(const record& r) const;
+    void pin(const adapter_ref& ref, time_point now);
+    void refresh_evictable(adapter_key key);
 
     // due.cpp: which calls to make
     void due_downloads(time_point now, std::size_t limit, std::vector<call>& out);
@@ -89,8 +102,11 @@ struct adapter_table::impl {
         std::uint64_t memory = 0;
     };
     room leaving_room(bool is_gone) const;
-    bool evict_for(room missing, room free, time_point now, changes& c);
-    call make_call(call_kind kind, adapter_key key, credential who);
+    void drain(adapter_key key, time_point now, changes& c);
+    void note_drained(record& r, time_point now);
+    steady_clock::duration drain_lead() const;
+    bool evict_for(room missing, room free, time_point oldest, time_point now, changes& c);
+    call make_call(call_kind kind, adapter_key key, credential who, time_point now);
     std::size_t loads_under_way() const;
 
     // outcomes.cpp: what calls did
@@ -124,6 +140,11 @@ struct adapter_table::impl {
     by_age forgettable;              // keys, by last use
     std::set<adapter_key> resident;  // loading, ready, draining, offloading
     std::set<adapter_key> draining;
+    std::set<adapter_key> offloading;
+    std::set<std::pair<double, adapter_key>> idle;  // may be evicted, the least worth first
+    by_age busy;  // may be evicted after their cycle time, by when they became ready
+    steady_clock::duration drain_time{};  // average of the last busy ones
+    std::vector<adapter_key> wanting;     // of `due_loads`: kept for its memory
     memory_share free_memory = whole_memory;
     std::size_t downloads_under_way = 0;
     std::optional<time_point> next_check;  // when an eviction becomes possible by time alone

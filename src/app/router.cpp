@@ -2,6 +2,7 @@
 
 #include "app/engine_metrics.hpp"
 #include "app/request_metrics.hpp"
+#include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/docs.hpp"
 #include "truffula/api/native.hpp"
 #include "truffula/api/openai/fault.hpp"
@@ -74,9 +75,21 @@ shard::group_settings group_settings(const config::settings& s) {
     return to;
 }
 
+/// As requests without an api token name them.
+std::vector<adapter::adapter_ref> pinned_adapters(const config::settings& s) {
+    std::vector<adapter::adapter_ref> pinned;
+    for (const auto& id : s.adapters.pinned) {
+        api::generate_parameters asked;
+        asked.adapter_id = id;
+        pinned.push_back(api::choose_adapter(asked, s.adapters.adapter_source, std::nullopt).ref);
+    }
+    return pinned;
+}
+
 batching::engine_settings engine_settings(const config::settings& s) {
     batching::engine_settings to;
     to.scheduling = scheduler::settings_of(s);
+    to.scheduling.adapters.pinned = pinned_adapters(s);
     to.joining = scheduler::join_settings_of(s);
     to.eager_prefill = s.batching.eager_prefill;
     to.paced_adapter_calls = s.adapters.adapter_calls == "paced";

@@ -41,6 +41,15 @@ std::optional<error> contradiction(const loaded& l) {
                 std::to_string(s.batching.max_total_tokens) + ", " +
                 where("batching.max_total_tokens") + ")"};
     }
+    if (s.adapters.pinned.size() >= s.adapters.max_active_adapters) {
+        return error{
+            errc::invalid_config,
+            where("adapters.pinned") + ": pinned: found " +
+                std::to_string(s.adapters.pinned.size()) +
+                " adapters; must be fewer than max_active_adapters (" +
+                std::to_string(s.adapters.max_active_adapters) + ", " +
+                where("adapters.max_active_adapters") + "), or no other adapter is ever served"};
+    }
     if (s.adapters.adapter_backoff_s > s.adapters.adapter_max_backoff_s) {
         return error{
             errc::invalid_config,

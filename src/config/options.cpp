@@ -225,7 +225,8 @@ void add_adapters(table& t) {
     t.section("adapters");
     t.choice("adapter_source", FIELD(adapters, adapter_source), {"hub", "s3", "local", "pbase"}, "Source of adapters for requests that name none");
     t.number<u64>("max_active_adapters", FIELD(adapters, max_active_adapters), 1, most<u64>, "adapters", "Adapters loaded at once, the base model not counted");
-    t.number<u64>("adapter_cycle_time_s", FIELD(adapters, adapter_cycle_time_s), 0, 86'400, "seconds", "A busy adapter stays loaded so long before it may be exchanged");
+    t.number<u64>("adapter_cycle_time_s", FIELD(adapters, adapter_cycle_time_s), 0, 86'400, "seconds", "A busy adapter keeps its slot about so long while others wait for one");
+    t.list("pinned", FIELD(adapters, pinned), "a list of adapter ids", "Adapters that are loaded at start, from adapter_source, and never evicted; fewer than max_active_adapters");
     t.choice("adapter_calls", FIELD(adapters, adapter_calls), {"paced", "concurrent"}, "Adapter calls while requests run: one per step, or side by side");
     t.number<u32>("adapter_download_concurrency", FIELD(adapters, adapter_download_concurrency), 1, 1024, "calls", "Downloads at a time");
     t.number<u32>("adapter_load_concurrency", FIELD(adapters, adapter_load_concurrency), 1, 1024, "calls", "Loads and offloads at a time");

@@ -24,7 +24,9 @@ void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_poin
     for (const auto key : in_use_) {
         if (!std::ranges::binary_search(sorted, key)) table_.set_running(key, 0, now);
     }
-    for (const auto key : sorted) table_.set_running(key, 1, now);
+    for (const auto key : sorted) {
+        if (!std::ranges::binary_search(in_use_, key)) table_.set_running(key, 1, now);
+    }
     in_use_ = std::move(sorted);
 }
 

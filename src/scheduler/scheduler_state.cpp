@@ -246,6 +246,7 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     limits_ = std::move(limits);
     blocks_ = make_blocks(limits_);
     if (out_.size() == 0) out_ = batch_cost{limits_.model};  // other shards may count otherwise
+    in_use_.clear();  // as the table will think
     adapter::changes c;
     table_.shards_lost(limits_.preloaded, limits_.were_up, now, c);
     apply(c, now);

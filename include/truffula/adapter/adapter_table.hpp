@@ -31,9 +31,9 @@ constexpr memory_share whole_memory = 1'000'000;
 
 struct table_settings {
     std::size_t max_active_adapters = 128;       ///< Slots. The base model takes none.
-    std::chrono::milliseconds cycle_time{2000};  ///< Residence before a busy one may be exchanged.
+    std::chrono::milliseconds cycle_time{2000};  ///< Residence of a busy one while others wait.
     std::size_t download_concurrency = 4;
-    std::size_t load_concurrency = 2;  ///< Loads and offloads together.
+    std::size_t load_concurrency = 8;  ///< Loads and offloads together.
     std::chrono::seconds download_timeout{600};
     std::chrono::seconds load_timeout{120};
     std::chrono::seconds proof_lifetime{300};       ///< How long a token stays authorised.
@@ -41,6 +41,7 @@ struct table_settings {
     std::chrono::milliseconds last_backoff{300'000};
     std::size_t max_known_adapters = 10'000;      ///< Neither resident nor waited for.
     std::size_t max_downloads_per_tenant = 1024;  ///< Waiting or running at a time.
+    std::vector<adapter_ref> pinned;  ///< Loaded before anybody asks, and never evicted.
 };
 
 enum class adapter_state : std::uint8_t {

@@ -71,9 +71,10 @@ struct adapters_section {
     std::string adapter_source = "hub";
     std::uint64_t max_active_adapters = 128;
     std::uint64_t adapter_cycle_time_s = 2;
+    std::vector<std::string> pinned;
     std::string adapter_calls = "paced";
     std::uint32_t adapter_download_concurrency = 4;
-    std::uint32_t adapter_load_concurrency = 2;
+    std::uint32_t adapter_load_concurrency = 8;
     std::uint32_t adapter_download_timeout_s = 600;
     std::uint32_t adapter_load_timeout_s = 120;
     std::uint32_t adapter_proof_s = 300;

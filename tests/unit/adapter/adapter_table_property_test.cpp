@@ -247,7 +247,7 @@ private:
         }
         expect(is_wanted, h.name + " has to go though nobody needs its slot");
         if (waiting(key) == 0 && running(key) == 0) return;
-        expect(h.ready_since + settings_.cycle_time <= now_, h.name + " has to go too early");
+        expect(h.ready_since + settings_.cycle_time / 2 <= now_, h.name + " has to go too early");
         expect(waiting(key) == 0 || h.was_served, h.name + " has to go before it served");
     }
 

@@ -128,21 +128,144 @@ TEST_CASE("adapter table: memory that is short drives out as slots do", "[adapte
     CHECK(d.table.is_ready(second));
 }
 
-TEST_CASE("adapter table: idle ones go first, the least recently used of them", "[adapter]") {
-    table_driver d{with_slots(3)};
+TEST_CASE("adapter table: idle ones go first, the least worth keeping of them", "[adapter]") {
+    table_driver d{with_slots(4)};
     const auto busy = d.make_ready("busy");
-    const auto older = d.make_ready("older");
-    const auto newer = d.make_ready("newer");
+    const auto often = d.make_ready("often");
+    for (int i = 0; i < 3; ++i) d.nobody_waits_for(d.wait_for(named("often")));
+    const auto once = d.make_ready("once");
+    d.now += 10s;
+    const auto later = d.make_ready("later");
     d.now += 1h;  // all are past their cycle time
     d.table.set_running(busy, 1, d.now);
-    d.table.set_running(newer, 1, d.now);
-    d.table.set_running(newer, 0, d.now);
+    d.wait_for(named("next"));
+    d.wait_for(named("next but one"));
+    for (const auto& c : d.due()) d.succeed(c);
+    d.due();
+    CHECK(d.said.no_longer_ready == keys{once, later});
+    CHECK(d.table.is_ready(busy));
+    CHECK(d.table.is_ready(often));
+}
+
+TEST_CASE("adapter table: of two asked for alike, the one quick to load goes", "[adapter]") {
+    table_driver d{with_slots(2)};
+    const auto slow = d.wait_for(named("slow"));
+    const auto quick = d.wait_for(named("quick"));
+    for (const auto& c : d.due()) d.succeed(c);
+    const auto loads = d.due();
+    REQUIRE(loads.size() == 2);
+    REQUIRE(loads[1].key == quick);
+    d.now += 10ms;
+    d.succeed(loads[1]);
+    d.now += 1s;
+    d.succeed(loads[0]);
+    for (const auto key : {slow, quick}) {
+        d.table.served(key);
+        d.nobody_waits_for(key);
+    }
     d.wait_for(named("next"));
     d.succeed(d.only_due());
     d.due();
-    CHECK(d.said.no_longer_ready == keys{older});
+    CHECK_FALSE(d.table.is_ready(quick));
+    CHECK(d.table.is_ready(slow));
+}
+
+TEST_CASE("adapter table: a pinned one is loaded before anybody asks, and stays", "[adapter]") {
+    auto settings = with_slots(2);
+    settings.pinned = {named("pinned")};
+    table_driver d{settings};
+    const auto download = d.only_due();
+    CHECK(download.what.ids.front() == "pinned");
+    d.succeed(download);
+    const auto load = d.only_due();
+    CHECK(load.kind == call_kind::load);
+    d.succeed(load);
+    CHECK(d.due().empty());
+    const auto pinned = d.wait_for(named("pinned"));
+    CHECK(d.table.is_ready(pinned));
+    d.run(pinned);
+    d.table.set_running(pinned, 0, d.now);
+
+    const auto other = d.make_ready("other");
+    d.run(other);
+    d.now += 1h;
+    d.wait_for(named("next"));
+    d.succeed(d.only_due());
+    d.now += 1s;
+    d.due();
+    CHECK(d.said.no_longer_ready == keys{other});
+    CHECK(d.table.is_ready(pinned));
+}
+
+TEST_CASE("adapter table: a pinned one comes back when the shards were lost", "[adapter]") {
+    auto settings = with_slots(2);
+    settings.pinned = {named("pinned")};
+    table_driver d{settings};
+    d.settle();
+    adapter::changes said;
+    d.table.shards_lost({}, false, d.now, said);
+    CHECK(d.only_due().what.ids.front() == "pinned");
+}
+
+TEST_CASE("adapter table: a pinned one that cannot be had is not asked for again", "[adapter]") {
+    auto settings = with_slots(2);
+    settings.pinned = {named("pinned")};
+    table_driver d{settings};
+    d.fail(d.only_due(), "no such adapter");
+    d.now += 1h;
+    CHECK(d.due().empty());
+    d.wait_for(named("pinned"));
+    CHECK(d.only_due().kind == call_kind::download);
+}
+
+TEST_CASE("adapter table: a busy one goes only for who has waited a while", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto busy = d.make_ready("busy");
+    d.run(busy);
+    d.now += 1h;
+    d.wait_for(named("next"));
+    d.succeed(d.only_due());
+    CHECK(d.due().empty());
+    CHECK(d.table.next_deadline(d.now) == d.now + 750ms);
+    d.now += 749ms;
+    d.due();
     CHECK(d.table.is_ready(busy));
-    CHECK(d.table.is_ready(newer));
+    d.now += 1ms;
+    d.due();
+    CHECK_FALSE(d.table.is_ready(busy));
+}
+
+TEST_CASE("adapter table: a drain starts ahead by what drains take", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto first = d.make_ready("first");
+    d.run(first);
+    const auto second = d.wait_for(named("second"));
+    d.succeed(d.only_due());
+    d.now += 2s;
+    d.due();
+    REQUIRE(d.table.state(first) == adapter_state::draining);
+    d.now += 300ms;
+    d.table.set_running(first, 0, d.now);
+    d.settle();
+    REQUIRE(d.table.is_ready(second));
+    const auto ready = d.now;
+    d.run(second);
+    d.wait_for(named("third"));
+    d.succeed(d.only_due());
+    d.due();
+    CHECK(d.table.next_deadline(d.now) == ready + 2s - 600ms);
+    // Never by more than half of the cycle time.
+    d.now = ready + 1400ms;
+    d.due();
+    d.now += 1h;
+    d.table.set_running(second, 0, d.now);
+    d.settle();
+    const auto third_ready = d.now;
+    d.run(d.wait_for(named("third")));
+    d.wait_for(named("fourth"));
+    d.succeed(d.only_due());
+    d.due();
+    CHECK(d.table.next_deadline(d.now) == third_ready + 1s);
 }
 
 TEST_CASE("adapter table: a busy one goes after its cycle time, drained first", "[adapter]") {
@@ -191,6 +314,7 @@ TEST_CASE("adapter table: a draining one is ready again when nobody needs its sl
     d.now += 3s;
     const auto next = d.wait_for(named("next"));
     d.succeed(d.only_due());
+    d.now += 1s;
     d.due();
     REQUIRE(d.table.state(busy) == adapter_state::draining);
     d.nobody_waits_for(next);

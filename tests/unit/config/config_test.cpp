@@ -260,6 +260,18 @@ TEST_CASE("config: the documented file has every key with its default", "[config
     }
 }
 
+TEST_CASE("config: pinned adapters leave a slot for others", "[config]") {
+    const std::vector<std::string> two{"--pinned", "a", "--pinned", "b", "--max-active-adapters"};
+    auto fits = two;
+    fits.emplace_back("3");
+    CHECK(load(with(fits), {})->values.adapters.pinned == std::vector<std::string>{"a", "b"});
+    auto full = two;
+    full.emplace_back("2");
+    const auto wrong = load(with(full), {});
+    REQUIRE_FALSE(wrong);
+    CHECK(has(wrong.error().detail, "found 2 adapters; must be fewer than max_active_adapters (2"));
+}
+
 TEST_CASE("config: waits are weighed unless a ratio is given, or as join says", "[config]") {
     const auto ratio = [](arguments given, config::environment env = {}) {
         const auto got = load(with(std::move(given)), env);
