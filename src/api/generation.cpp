@@ -86,6 +86,8 @@ result<running_generation> hand_over(
     auto ids = prompt ? std::move(prompt->ids) : std::vector<std::uint32_t>{};
     auto first =
         make_request(asked, with.limits, *counts, std::move(ids), inputs, call.is_streamed);
+    first.deadline = call.terms->deadline;
+    first.priority = call.terms->priority;
     auto made = std::make_shared<const inference::request>(std::move(first));
     if (call.first_seed) made = with_seed(*made, *call.first_seed);
     running_generation running;
@@ -106,6 +108,7 @@ result<running_generation> hand_over(
 
 asio::awaitable<result<running_generation>> begin_generation(
     std::shared_ptr<const generation_call> call) {
+    if (!call->terms) co_return call->terms.error();
     auto taken = admit(*call);
     if (!taken) co_return taken.error();
     if (const auto fine = check_parameters(call->body, call->with->limits); !fine) {
@@ -123,6 +126,7 @@ std::string_view failure_kind(const error& e) noexcept {
     }
     if (e.code == errc::incomplete_generation) return "incomplete";
     if (e.code == errc::cancelled) return "dropped";
+    if (e.code == errc::timeout) return "timeout";
     return "generation";
 }
 

@@ -2,6 +2,7 @@
 
 #include "truffula/api/generate_body.hpp"
 #include "truffula/api/native.hpp"
+#include "truffula/api/request_terms.hpp"
 #include "truffula/inference/token_stream.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -20,8 +21,9 @@ struct generation_call {
     std::shared_ptr<const services> with;
     std::shared_ptr<request_observer> observer;
     generate_body body;
-    std::size_t thread = 0;             // of HTTP
-    std::optional<std::string> tenant;  // as its header says
+    std::size_t thread = 0;                         // of HTTP
+    std::optional<std::string> tenant;              // as its header says
+    result<request_terms> terms = request_terms{};  // or why its headers were not taken
     std::chrono::steady_clock::time_point started;
     bool is_streamed = false;
     bool is_full_text = false;
@@ -46,9 +48,9 @@ struct running_generation {
 
 /// Checks, encodes and hands over; all permits or none (contract section 6).
 ///
-/// \errors of section 6; `errc::overloaded`; `errc::rpc_failed` for an unknown adapter source;
-/// `errc::shutting_down`.
-/// \cancellation terminal: `errc::cancelled`, nothing was handed over.
+/// \errors those of `terms`; of section 6; `errc::overloaded`; `errc::rpc_failed` for an unknown
+/// adapter source; `errc::shutting_down`. \cancellation terminal: `errc::cancelled`, nothing was
+/// handed over.
 boost::asio::awaitable<result<running_generation>> begin_generation(
     std::shared_ptr<const generation_call> call);
 

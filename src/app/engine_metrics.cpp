@@ -37,7 +37,8 @@ engine_metrics::engine_metrics(telemetry::registry& all)
       step_gap_(all.histogram("truffula_step_gap_seconds", telemetry::short_duration_buckets())),
       requeued_(all.counter("truffula_requests_requeued")),
       undelivered_(all.counter("truffula_undelivered_waits")),
-      connected_(all.gauge("truffula_shards_connected")) {}
+      connected_(all.gauge("truffula_shards_connected")),
+      drain_gauge_(all.gauge("truffula_drain_rate")) {}
 
 void engine_metrics::queue_length(std::size_t waiting) {
     queue_.Set(static_cast<double>(waiting));
@@ -45,6 +46,17 @@ void engine_metrics::queue_length(std::size_t waiting) {
 
 void engine_metrics::next_batch_time(duration d) {
     next_batch_.Observe(seconds(d));
+}
+
+void engine_metrics::drain_rate(double per_second) {
+    drain_rate_.store(per_second, std::memory_order_relaxed);
+    drain_gauge_.Set(per_second);
+}
+
+std::chrono::seconds engine_metrics::retry_after() {
+    const auto now = std::chrono::steady_clock::now();
+    const std::lock_guard lock{refused_mutex_};
+    return refused_.refused(drain_rate_.load(std::memory_order_relaxed), now);
 }
 
 void engine_metrics::adapter_states(const adapter::adapter_table& table) {

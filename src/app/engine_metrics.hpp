@@ -1,13 +1,16 @@
 #pragma once
 
 #include "truffula/batching/engine_observer.hpp"
+#include "truffula/scheduler/drain_rate.hpp"
 #include "truffula/telemetry/registry.hpp"
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <string>
 
 namespace truffula::app {
@@ -20,6 +23,10 @@ public:
 
     void queue_length(std::size_t waiting) override;
     void next_batch_time(duration d) override;
+    void drain_rate(double per_second) override;
+
+    /// When a client that is refused now should come back. \threads any.
+    std::chrono::seconds retry_after();
     void adapter_states(const adapter::adapter_table& table) override;
     void adapter_call(adapter::call_kind kind, bool succeeded, duration d) override;
     void batch_formed(std::size_t size, bool joins, bool overdue) override;
@@ -55,6 +62,10 @@ private:
     prometheus::Counter& requeued_;
     prometheus::Counter& undelivered_;
     prometheus::Gauge& connected_;
+    prometheus::Gauge& drain_gauge_;
+    std::atomic<double> drain_rate_{0};
+    std::mutex refused_mutex_;
+    scheduler::retry_line refused_;
 };
 
 }  // namespace truffula::app

@@ -207,6 +207,7 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->allowed_adapters.insert(allowed.begin(), allowed.end());
     to->compat = settings.server.compat == "lorax" ? api::compat::lorax : api::compat::openai;
     to->is_shutting_down = [this] { return is_shutting_down.load(); };
+    to->retry_after = [this] { return engine_events.retry_after(); };
     to->metrics_text = [this] { return metrics.text(); };
     to->metrics_json = [this] { return metrics.json(); };
     return to;

@@ -91,7 +91,8 @@ std::vector<request_id> running_batch::ids_left(std::size_t first) const {
     return left;
 }
 
-void running_batch::forget(const running_request& r) {
+void running_batch::forget(running_request& r) {
+    r.owned.held.note_generated(r.steps);
     const auto& what = *r.entry().what;
     cost_.remove(what.input_length, what.stopping.max_new_tokens);
     index_.erase(r.entry().id);

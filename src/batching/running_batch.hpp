@@ -88,7 +88,7 @@ public:
 private:
     std::size_t find(request_id id, std::size_t hint) const;
     void end(std::size_t at);
-    void forget(const running_request& r);
+    void forget(running_request& r);
 
     scheduler::batch_cost cost_;
     std::vector<std::unique_ptr<running_request>> requests_;

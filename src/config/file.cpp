@@ -102,7 +102,18 @@ private:
             return refuse("null");
         }
         std::vector<std::string> values;
-        if (o.type == option::kind::list) {
+        if (o.is_map && node.IsMap()) {
+            for (const auto& one : node) {
+                if (!one.second.IsScalar()) return refuse("no number");
+                values.push_back(one.first.Scalar() + "=" + one.second.Scalar());
+                settings scratch;
+                if (!o.set(scratch, values.back())) {
+                    return wrong(
+                        one.second,
+                        o.name + ": found `" + values.back() + "`; allowed: " + o.allowed);
+                }
+            }
+        } else if (o.type == option::kind::list) {
             if (!node.IsSequence()) return refuse("no list");
             for (const auto& one : node) {
                 if (!one.IsScalar()) return refuse("a list with something else in it");

@@ -22,6 +22,7 @@ struct option {
     bool is_secret = false;
     bool is_optional = false;  ///< YAML `null` unsets it.
     bool is_text = false;      ///< Quotes are fine.
+    bool is_map = false;       ///< A list of `key=value` that YAML may write as a mapping.
 
     /// Reads one value; a list gets one more element. False: it is not `allowed`.
     std::function<bool(settings&, std::string_view)> set;

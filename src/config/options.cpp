@@ -215,9 +215,18 @@ void add_batching(table& t) {
 
 void add_scheduling(table& t) {
     t.section("scheduling");
-    t.choice("policy", FIELD(scheduling, policy), {"fifo"}, "Order in which adapters are served");
+    t.choice("policy", FIELD(scheduling, policy), {"fifo", "fair"}, "Order in which requests are served: as they came (fifo), or shared among tenants by the tokens they cost (fair)");
+    t.list("tenant_weights", FIELD(scheduling, tenant_weights), "names with weights above 0 (acme: 4 in a file, acme=4 elsewhere)", "policy: fair: shares of tenants; others have 1");
+    t.last().is_map = true;
+    t.last().set = [](settings& s, std::string_view value) {
+        if (!read_weight(value)) return false;
+        s.scheduling.tenant_weights.emplace_back(value);
+        return true;
+    };
+    t.number<float>("batch_weight", FIELD(scheduling, batch_weight), 0.001F, 1.0F, "", "policy: fair: share of a tenant's requests of class batch, against interactive ones");
     t.number<u32>("max_overtakes", FIELD(scheduling, max_overtakes), 1, most<u32>, "requests", "So many younger requests may pass one that does not fit");
     t.number<float>("max_overtake_wait_s", FIELD(scheduling, max_overtake_wait_s), 0.0F, 3600.0F, "seconds", "So long they may, from the first on");
+    t.number<float>("queue_timeout_s", FIELD(scheduling, queue_timeout_s), 0.0F, 86'400.0F, "seconds", "Longest wait of a request for its batch; then it gets 408; 0: any");
     t.number<float>("ttft_weight", FIELD(scheduling, ttft_weight), 0.0F, 1e6F, "", "join: auto: what a second of a waiting request counts against one of a running request");
 }
 
@@ -273,6 +282,16 @@ std::string option::variable() const {
         return static_cast<char>(c >= 'a' && c <= 'z' ? c - ('a' - 'A') : c);
     });
     return text;
+}
+
+std::optional<std::pair<std::string, double>> read_weight(std::string_view text) {
+    constexpr double heaviest = 1e6;
+    const auto mark = text.rfind('=');
+    if (mark == std::string_view::npos || mark == 0) return std::nullopt;
+    double weight = 0;
+    if (!read_number(text.substr(mark + 1), weight)) return std::nullopt;
+    if (!(weight > 0 && weight <= heaviest)) return std::nullopt;
+    return std::pair{std::string{text.substr(0, mark)}, weight};
 }
 
 bool read_bool(std::string_view text, bool& to) {

@@ -43,6 +43,8 @@ struct cancel_command {
 struct ended_command {
     std::uint32_t input_tokens;
     std::uint32_t new_tokens;
+    share_ticket share;
+    std::uint32_t generated_tokens;
 };
 struct give_back_command {
     std::vector<entry> unused;
@@ -114,7 +116,10 @@ public:
 
     void operator()(process_command&& c) { state_.submit(std::move(c.what), now()); }
     void operator()(cancel_command&& c) { state_.cancel(c.id); }
-    void operator()(ended_command&& c) { state_.ended(c.input_tokens, c.new_tokens); }
+    void operator()(ended_command&& c) {
+        state_.ended(c.input_tokens, c.new_tokens, c.share, c.generated_tokens);
+        ++ended_;
+    }
     void operator()(give_back_command&& c) { state_.give_back(std::move(c.unused), now()); }
     void operator()(wait_runnable_command&& c) { runnable_waiter_.emplace(std::move(c.to)); }
     void operator()(next_calls_command&& c) { calls_waiter_.emplace(std::move(c)); }
@@ -138,6 +143,7 @@ public:
 private:
     /// Tells those who wait what the commands have changed.
     void settle() {
+        state_.expire(now());
         if (calls_waiter_ && calls_waiter_->to.abandoned()) calls_waiter_.reset();
         if (calls_waiter_) {
             auto calls = state_.due(now(), calls_waiter_->limit);
@@ -155,7 +161,15 @@ private:
         arm();
         const auto& observer = core_->observer;
         if (observer.queue_length) observer.queue_length(state_.waiting());
+        note_drain();
         if (observer.adapters) observer.adapters(state_.adapters());
+    }
+
+    /// How fast places come free while somebody has one.
+    void note_drain() {
+        if (!core_->observer.drain_rate) return;
+        drain_.observe(std::exchange(ended_, 0), state_.waiting() + state_.running(), now());
+        core_->observer.drain_rate(drain_.per_second().value_or(0));
     }
 
     void answer_failed() {
@@ -178,22 +192,31 @@ private:
     std::optional<reply<void>> runnable_waiter_;
     std::optional<next_calls_command> calls_waiter_;
     std::optional<time_point> armed_;
+    std::size_t ended_ = 0;  // requests that left the shards since the last look
+    drain_rate drain_;
 };
 
 }  // namespace
 
-lease::lease(std::shared_ptr<detail::core> owner, std::uint32_t input, std::uint32_t output)
-    : owner_(std::move(owner)), input_tokens_(input), new_tokens_(output) {}
+lease::lease(std::shared_ptr<detail::core> owner, const scheduled_entry& of)
+    : owner_(std::move(owner)),
+      input_tokens_(of.what.what->input_length),
+      new_tokens_(of.what.what->stopping.max_new_tokens),
+      share_(of.what.share) {}
 
 lease& lease::operator=(lease&& other) noexcept {
     std::swap(owner_, other.owner_);
     std::swap(input_tokens_, other.input_tokens_);
     std::swap(new_tokens_, other.new_tokens_);
+    std::swap(generated_tokens_, other.generated_tokens_);
+    std::swap(share_, other.share_);
     return *this;
 }
 
 lease::~lease() {
-    if (owner_) (void)owner_->inbox.post(ended_command{input_tokens_, new_tokens_});
+    if (!owner_) return;
+    ended_command done{input_tokens_, new_tokens_, std::move(share_), generated_tokens_};
+    (void)owner_->inbox.post(std::move(done));
 }
 
 batch_entry::~batch_entry() {
@@ -210,8 +233,7 @@ std::vector<batch_entry> scheduled_batch::commit() {
     std::vector<batch_entry> committed;
     committed.reserve(entries_.size());
     for (auto& e : entries_) {
-        const auto& what = *e.what.what;
-        lease held{owner_, what.input_length, what.stopping.max_new_tokens};
+        lease held{owner_, e};
         committed.emplace_back(std::move(e), std::move(held));
     }
     entries_.clear();

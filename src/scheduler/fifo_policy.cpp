@@ -1,6 +1,7 @@
 #include "truffula/scheduler/policy.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <set>
 #include <utility>
 #include <vector>
@@ -12,7 +13,7 @@ using adapter::adapter_key;
 
 class fifo_policy final : public policy {
 public:
-    void offer(adapter_key key, request_id front, time_point fresh_until) override {
+    void offer(adapter_key key, queue_place front, time_point fresh_until) override {
         if (key >= offers_.size()) offers_.resize(std::size_t{key} + 1);
         auto& o = offers_[key];
         // Taking the node out and putting it back allocates nothing.
@@ -26,10 +27,10 @@ public:
         if (key < offers_.size()) take(key);
     }
 
-    std::optional<adapter_key> next(time_point now, request_id youngest) override {
+    std::optional<adapter_key> next(time_point now, queue_place last) override {
         expire(now);
         for (const auto* fronts : {&fresh_, &stale_}) {
-            if (!fronts->empty() && fronts->begin()->first <= youngest) {
+            if (!fronts->empty() && fronts->begin()->first <= last) {
                 return fronts->begin()->second;
             }
         }
@@ -45,10 +46,10 @@ public:
 
 private:
     enum class place : std::uint8_t { nowhere, fresh, stale };
-    using front_set = std::set<std::pair<request_id, adapter_key>>;
+    using front_set = std::set<std::pair<queue_place, adapter_key>>;
 
     struct offer_state {
-        request_id front = 0;
+        queue_place front;
         time_point fresh_until;
         place where = place::nowhere;
     };

@@ -7,7 +7,8 @@
 namespace truffula::scheduler {
 namespace {
 
-constexpr auto everybody = std::numeric_limits<request_id>::max();
+constexpr queue_place everybody{
+    std::numeric_limits<double>::infinity(), std::numeric_limits<request_id>::max()};
 
 }  // namespace
 
@@ -45,6 +46,7 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     const auto skipped = select(left, taken, now);
     for (const auto key : skipped) update(key);
     note_taken(skipped, taken, now);
+    drain_.observe(taken.size(), open_count_, now);
     return taken;
 }
 
@@ -58,6 +60,7 @@ void scheduler_state::note_taken(
         note_overtaken(*oldest, taken, now);
     }
     for (const auto& t : taken) {
+        shares_.taken(t.what.share);
         table_.served(t.key);
         const auto at = std::ranges::lower_bound(in_use_, t.key);
         if (at != in_use_.end() && *at == t.key) continue;
@@ -111,27 +114,27 @@ void scheduler_state::note_overtaken(
     adapter_key key, std::span<const scheduled_entry> taken, time_point now) {
     auto& head = queue_of(key).granted.begin()->second;
     const auto younger = std::ranges::count_if(
-        taken, [&head](const scheduled_entry& t) { return t.what.id > head.id; });
+        taken, [&head](const scheduled_entry& t) { return t.what.place() > head.place(); });
     if (younger == 0) return;
     head.overtakes += static_cast<std::uint32_t>(younger);
     if (!head.overtaken_since) {
         head.overtaken_since = now;
         overtaken_.emplace_back(now, head.id);
     }
-    if (head.overtakes >= settings_.max_overtakes) starved_[head.id] = key;
+    if (head.overtakes >= settings_.max_overtakes) starved_[head.place()] = key;
 }
 
 /// The oldest request that was overtaken too often or for too long: nothing younger may go first.
-request_id scheduler_state::barrier(time_point now) {
+queue_place scheduler_state::barrier(time_point now) {
     while (!overtaken_.empty() && overtaken_.front().first + settings_.max_overtake_wait <= now) {
         const auto id = overtaken_.front().second;
         overtaken_.pop_front();
         if (const auto found = where_.find(id); found != where_.end()) {
-            starved_[id] = found->second.key;
+            starved_[{found->second.rank, id}] = found->second.key;
         }
     }
-    for (const auto& [id, key] : starved_) {
-        if (queue_of(key).is_open) return id;
+    for (const auto& [place, key] : starved_) {
+        if (queue_of(key).is_open) return place;
     }
     return everybody;
 }
@@ -140,13 +143,22 @@ void scheduler_state::give_back(std::vector<entry> unused, time_point now) {
     for (auto& e : unused) {
         out_.remove(e.what->input_length, e.what->stopping.max_new_tokens);
         if (e.to->abandoned()) continue;  // `cancel` came while it was out
-        submit(std::move(e), now);        // its adapter may have gone meanwhile
+        enqueue(std::move(e), now);       // its adapter may have gone meanwhile
     }
 }
 
 void scheduler_state::ended(std::uint32_t input_tokens, std::uint32_t new_tokens) {
     out_.remove(input_tokens, new_tokens);
     runnable_ = runnable_ || open_count_ > 0;
+}
+
+void scheduler_state::ended(
+    std::uint32_t input_tokens,
+    std::uint32_t new_tokens,
+    const share_ticket& share,
+    std::uint32_t generated_tokens) {
+    shares_.ended(share, generated_tokens);
+    ended(input_tokens, new_tokens);
 }
 
 }  // namespace truffula::scheduler

@@ -1,6 +1,8 @@
 #include "truffula/scheduler/scheduler_state.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <string>
 
 namespace truffula::scheduler {
@@ -19,6 +21,12 @@ std::chrono::microseconds whole_microseconds(time_point t) {
     return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
 }
 
+/// Who has the share of a request: its tenant; where none is known, its adapter.
+std::string owner_of(const adapter::adapter_ref& ref, adapter_key key) {
+    static const std::string nobody = adapter::adapter_ref{}.tenant;
+    return ref.tenant == nobody ? "adapter " + std::to_string(key) : "tenant " + ref.tenant;
+}
+
 error too_large(const char* what, std::uint64_t given, const char* limit, std::uint64_t allowed) {
     return {
         errc::validation,
@@ -34,7 +42,8 @@ scheduler_state::scheduler_state(scheduler_settings settings, shard_limits limit
       table_(settings_.adapters, limits_.preloaded, limits_.were_up),
       policy_(make_fifo_policy()),
       blocks_(make_blocks(limits_)),
-      out_(limits_.model) {
+      out_(limits_.model),
+      shares_(settings_.shares) {
     queue_of(adapter::base_key);
 }
 
@@ -72,7 +81,42 @@ std::optional<error> scheduler_state::misfit(const inference::request& what) con
         blocks_->usable());
 }
 
+/// Why the request cannot leave its queue before its deadline. The wait is estimated only where it
+/// is known to be needed: behind those that may be scheduled as this one.
+std::optional<error> scheduler_state::too_late(
+    const entry& e, adapter_key key, time_point now) const {
+    if (!e.deadline) return std::nullopt;
+    const auto seconds = [](steady_clock::duration d) {
+        std::array<char, 32> text{};
+        std::snprintf(text.data(), text.size(), "%.1f s", std::chrono::duration<double>(d).count());
+        return std::string{text.data()};
+    };
+    if (*e.deadline <= now) {
+        return error{
+            errc::timeout,
+            "The request waited longer than it may: for " + seconds(now - e.created)};
+    }
+    if (settings_.is_fair || !table_.is_ready(key)) return std::nullopt;
+    const auto wait = drain_.time_for(open_count_);
+    if (!wait || now + *wait <= *e.deadline) return std::nullopt;
+    return error{
+        errc::timeout,
+        "The request would wait longer than it may: about " + seconds(*wait) + ", with " +
+            seconds(*e.deadline - now) + " left"};
+}
+
 void scheduler_state::submit(entry e, time_point now) {
+    const auto deadline = e.what->deadline;
+    if (settings_.queue_timeout.count() > 0) {
+        const auto own = e.created + settings_.queue_timeout;
+        e.deadline = std::min(own, deadline.value_or(own));
+    } else {
+        e.deadline = deadline;
+    }
+    enqueue(std::move(e), now);
+}
+
+void scheduler_state::enqueue(entry e, time_point now) {
     if (auto why = misfit(*e.what)) {
         failed_.emplace_back(std::move(e), std::move(*why));
         return;
@@ -82,7 +126,21 @@ void scheduler_state::submit(entry e, time_point now) {
         failed_.emplace_back(std::move(e), joined.error());
         return;
     }
-    insert(std::move(e), {joined->key, joined->pending});
+    if (auto why = too_late(e, joined->key, now)) {
+        update(joined->key);
+        failed_.emplace_back(std::move(e), std::move(*why));
+        return;
+    }
+    if (settings_.is_fair && !e.share.account) {
+        e.share = shares_.enter(
+            owner_of(*e.adapter, joined->key),
+            e.adapter->tenant,
+            e.what->priority,
+            e.what->input_length,
+            e.what->stopping.max_new_tokens);
+    }
+    const place where{joined->key, joined->pending, e.share.rank};
+    insert(std::move(e), where);
     update(joined->key);
 }
 
@@ -90,14 +148,15 @@ void scheduler_state::insert(entry e, place where) {
     auto& queue = queue_of(where.key);
     const auto id = e.id;
     where_[id] = where;
+    if (e.deadline) deadlines_.insert({*e.deadline, id});
     if (where.pending != 0) {
         auto& waiting = queue.pending[where.pending];
-        waiting.emplace(id, std::move(e));
+        waiting.emplace(e.place(), std::move(e));
         table_.set_pending(where.key, where.pending, waiting.size());
         return;
     }
     remember_overtaken(e, where.key);
-    const auto at = queue.granted.emplace(id, std::move(e)).first;
+    const auto at = queue.granted.emplace(e.place(), std::move(e)).first;
     if (queue.is_open) {
         count_open(queue, at->second);
         runnable_ = true;
@@ -122,7 +181,7 @@ waiting_now scheduler_state::who_waits(time_point now) const {
 
 /// One that comes back has been overtaken as often, and since when, as before it left.
 void scheduler_state::remember_overtaken(const entry& e, adapter_key key) {
-    if (e.overtakes >= settings_.max_overtakes) starved_[e.id] = key;
+    if (e.overtakes >= settings_.max_overtakes) starved_[e.place()] = key;
     if (!e.overtaken_since) return;
     const std::pair since{*e.overtaken_since, e.id};
     const auto at = std::ranges::lower_bound(overtaken_, since);
@@ -133,7 +192,8 @@ entry scheduler_state::extract(entry_queue& from, entry_queue::iterator at) {
     entry e = std::move(at->second);
     from.erase(at);
     where_.erase(e.id);
-    starved_.erase(e.id);
+    starved_.erase(e.place());
+    if (e.deadline) deadlines_.erase({*e.deadline, e.id});
     return e;
 }
 
@@ -144,16 +204,17 @@ std::optional<entry> scheduler_state::remove(request_id id) {
     auto& queue = queue_of(where.key);
     std::optional<entry> removed;
     if (where.pending == 0) {
-        const auto at = queue.granted.find(id);
+        const auto at = queue.granted.find({where.rank, id});
         if (queue.is_open) uncount_open(queue, at->second);
         removed = extract(queue.granted, at);
     } else {
         const auto waiting = queue.pending.find(where.pending);
-        removed = extract(waiting->second, waiting->second.find(id));
+        removed = extract(waiting->second, waiting->second.find({where.rank, id}));
         table_.set_pending(where.key, where.pending, waiting->second.size());
         if (waiting->second.empty()) queue.pending.erase(waiting);
     }
     update(where.key);
+    shares_.left(removed->share);
     return removed;
 }
 
@@ -169,7 +230,8 @@ void scheduler_state::fail_all(entry_queue& queue, const error& why) {
 void scheduler_state::update(adapter_key key) {
     auto& queue = queue_of(key);
     if (queue.is_open && !queue.granted.empty()) {
-        const auto fresh_until = table_.ready_since(key) + settings_.cycle_time;
+        const auto fresh_until =
+            settings_.is_fair ? time_point::max() : table_.ready_since(key) + settings_.cycle_time;
         policy_->offer(key, queue.granted.begin()->first, fresh_until);
     } else {
         policy_->withdraw(key);
@@ -203,7 +265,7 @@ void scheduler_state::apply(const adapter::changes& c, time_point now) {
         auto waiting = queue_of(g.key).pending.extract(g.who);
         if (!waiting) continue;
         table_.set_pending(g.key, g.who, 0);
-        for (auto& [id, e] : waiting.mapped()) insert(std::move(e), {g.key, 0});
+        for (auto& [at, e] : waiting.mapped()) insert(std::move(e), {g.key, 0, at.rank});
         update(g.key);
     }
     for (const auto& r : c.refused) {
@@ -246,7 +308,7 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     limits_ = std::move(limits);
     blocks_ = make_blocks(limits_);
     if (out_.size() == 0) out_ = batch_cost{limits_.model};  // other shards may count otherwise
-    in_use_.clear();  // as the table will think
+    in_use_.clear();                                         // as the table will think
     adapter::changes c;
     table_.shards_lost(limits_.preloaded, limits_.were_up, now, c);
     apply(c, now);
@@ -255,10 +317,19 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     for (const auto& [id, where] : where_) {
         const auto& queue = queues_[where.key];
         const auto& waiting = where.pending == 0 ? queue.granted : queue.pending.at(where.pending);
-        if (auto why = misfit(*waiting.at(id).what)) misfits.emplace_back(id, std::move(*why));
+        if (auto why = misfit(*waiting.at({where.rank, id}).what))
+            misfits.emplace_back(id, std::move(*why));
     }
     for (auto& [id, why] : misfits) failed_.emplace_back(std::move(*remove(id)), std::move(why));
     runnable_ = true;
+}
+
+void scheduler_state::expire(time_point now) {
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        auto gone = std::move(*remove(deadlines_.begin()->second));
+        auto why = *too_late(gone, adapter::base_key, now);
+        failed_.emplace_back(std::move(gone), std::move(why));
+    }
 }
 
 void scheduler_state::fail_everything(const error& why) {
@@ -266,7 +337,12 @@ void scheduler_state::fail_everything(const error& why) {
 }
 
 std::optional<time_point> scheduler_state::next_deadline(time_point now) const {
-    return table_.next_deadline(now);
+    auto next = table_.next_deadline(now);
+    if (!deadlines_.empty()) {
+        const auto first = deadlines_.begin()->first;
+        next = next ? std::min(*next, first) : first;
+    }
+    return next;
 }
 
 }  // namespace truffula::scheduler

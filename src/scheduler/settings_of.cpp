@@ -32,6 +32,13 @@ scheduler_settings settings_of(const config::settings& s) {
     to.max_overtakes = s.scheduling.max_overtakes;
     to.max_overtake_wait = std::chrono::duration_cast<std::chrono::milliseconds>(wait);
     to.cycle_time = std::chrono::seconds{s.adapters.adapter_cycle_time_s};
+    to.is_fair = s.scheduling.policy == "fair";
+    to.shares.batch_weight = static_cast<double>(s.scheduling.batch_weight);
+    for (const auto& text : s.scheduling.tenant_weights) {
+        if (auto weight = config::read_weight(text)) to.shares.tenant_weights.insert(*weight);
+    }
+    const auto longest = std::chrono::duration<float>(s.scheduling.queue_timeout_s);
+    to.queue_timeout = std::chrono::ceil<std::chrono::milliseconds>(longest);
     if (s.batching.max_batch_size) to.max_batch_size = *s.batching.max_batch_size;
     to.adapters = table_settings(s);
     return to;

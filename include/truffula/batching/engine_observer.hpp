@@ -18,6 +18,7 @@ public:
 
     virtual void queue_length(std::size_t) {}
     virtual void next_batch_time(duration) {}
+    virtual void drain_rate(double /*requests_per_second*/) {}  ///< 0: not known.
     virtual void adapter_states(const adapter::adapter_table&) {}
     virtual void adapter_call(adapter::call_kind, bool /*succeeded*/, duration) {}
 

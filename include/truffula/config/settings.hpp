@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace truffula::config {
@@ -58,12 +60,18 @@ struct batching_section {
     std::uint32_t max_undelivered_mib = 16;
 };
 
+/// The parts of a `name=weight`; nothing if it is none, or the weight is not above 0.
+std::optional<std::pair<std::string, double>> read_weight(std::string_view text);
+
 /// `scheduling`: who goes first.
 struct scheduling_section {
     std::string policy = "fifo";
     std::uint32_t max_overtakes = 64;
     float max_overtake_wait_s = 2.0F;
     float ttft_weight = 4.0F;
+    float queue_timeout_s = 0;
+    std::vector<std::string> tenant_weights;  ///< `name=weight`
+    float batch_weight = 0.05F;
 };
 
 /// `adapters`: slots, downloads, proofs of access.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ struct stopping_parameters {
     bool ignore_eos_token = false;
 };
 
+/// Who goes first where the policy knows classes.
+enum class priority : std::uint8_t { interactive, batch };
+
 /// A validated request for text. Immutable once made: shared between threads.
 struct request {
     std::string inputs;                    ///< Already cut when `truncate` cut it.
@@ -37,8 +41,10 @@ struct request {
     std::uint32_t truncate = 0;            ///< As sent to shards (contract 12.2).
     sampling_parameters sampling;
     stopping_parameters stopping;
-    bool prefill_logprobs = false;  ///< `decoder_input_details`.
-    bool every_step = true;         ///< Else only the first and the last step are delivered.
+    bool prefill_logprobs = false;                                  ///< `decoder_input_details`.
+    std::optional<std::chrono::steady_clock::time_point> deadline;  ///< In a batch by then.
+    inference::priority priority = inference::priority::interactive;
+    bool every_step = true;   ///< Else only the first and the last step are delivered.
     bool is_streamed = true;  ///< Its client sees tokens as they come: it cannot be started over.
 };
 

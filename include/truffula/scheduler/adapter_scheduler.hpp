@@ -21,15 +21,20 @@ struct core;
 class lease {
 public:
     lease() = default;
-    lease(std::shared_ptr<detail::core> owner, std::uint32_t input, std::uint32_t output);
+    lease(std::shared_ptr<detail::core> owner, const scheduled_entry& of);
     lease(lease&&) noexcept = default;
     lease& operator=(lease&& other) noexcept;
     ~lease();
+
+    /// So many tokens were made: what the request really cost.
+    void note_generated(std::uint32_t tokens) { generated_tokens_ = tokens; }
 
 private:
     std::shared_ptr<detail::core> owner_;
     std::uint32_t input_tokens_ = 0;
     std::uint32_t new_tokens_ = 0;
+    std::uint32_t generated_tokens_ = 0;
+    share_ticket share_;
 };
 
 /// A request that a batch holds: destroying it gives everything back, and answers its client with
@@ -68,6 +73,8 @@ struct scheduler_observer {
     std::function<void(std::size_t)> queue_length;
     std::function<void(std::chrono::steady_clock::duration)> next_batch_time;
     std::function<void(const adapter::adapter_table&)> adapters;
+    /// Requests per second that leave the shards; 0: not known.
+    std::function<void(double)> drain_rate;
 };
 
 /// Waiting requests, by adapter, and the adapters' life: a cheap, copyable handle to the actor.

@@ -4,8 +4,10 @@
 #include "truffula/error/error.hpp"
 #include "truffula/inference/request.hpp"
 #include "truffula/scheduler/admission.hpp"
+#include "truffula/scheduler/fair_shares.hpp"
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +19,13 @@ using time_point = std::chrono::steady_clock::time_point;
 /// Names a request for its whole life; given out in the order of arrival, which is how the
 /// scheduler reads it.
 using request_id = std::uint64_t;
+
+/// Where a request stands: those of least rank first, in the order of arrival among equals.
+struct queue_place {
+    double rank = 0;  ///< Virtual time, where the policy shares; else 0 for all.
+    request_id id = 0;
+    auto operator<=>(const queue_place&) const = default;
+};
 
 /// Where the outcome of a queued request goes.
 class sink {
@@ -40,9 +49,15 @@ struct entry {
     time_point created;         ///< Queued by its client.
     std::uint32_t attempt = 0;  ///< Counts up when the shards lost it and it was queued again.
 
+    /// In a batch by then, or it fails; the scheduler adds its own limit.
+    std::optional<time_point> deadline;
+
     // The scheduler's own: how often, and since when, younger requests went first.
     std::uint32_t overtakes = 0;
     std::optional<time_point> overtaken_since;
+    share_ticket share;
+
+    queue_place place() const { return {share.rank, id}; }
 };
 
 }  // namespace truffula::scheduler

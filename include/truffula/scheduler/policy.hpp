@@ -13,17 +13,17 @@ class policy {
 public:
     virtual ~policy() = default;
 
-    /// The adapter may be scheduled and `front` is its oldest request; replaces an earlier offer.
-    /// \param fresh_until end of the adapter's cycle time.
-    virtual void offer(adapter::adapter_key key, request_id front, time_point fresh_until) = 0;
+    /// The adapter may be scheduled and `front` is its first request; replaces an earlier offer.
+    /// \param fresh_until end of the adapter's cycle time; no end: the order knows none.
+    virtual void offer(adapter::adapter_key key, queue_place front, time_point fresh_until) = 0;
 
     /// Nothing of the adapter may be scheduled.
     virtual void withdraw(adapter::adapter_key key) = 0;
 
-    /// The adapter whose turn it is, among those with a front not younger than `youngest`.
-    virtual std::optional<adapter::adapter_key> next(time_point now, request_id youngest) = 0;
+    /// The adapter whose turn it is, among those with a front not behind `last`.
+    virtual std::optional<adapter::adapter_key> next(time_point now, queue_place last) = 0;
 
-    /// The adapter with the oldest front of all that are offered.
+    /// The adapter with the first front of all that are offered.
     virtual std::optional<adapter::adapter_key> oldest() const = 0;
 };
 

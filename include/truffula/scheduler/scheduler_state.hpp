@@ -4,7 +4,9 @@
 #include "truffula/error/error.hpp"
 #include "truffula/kv_cache/block_allocator.hpp"
 #include "truffula/scheduler/batch_cost.hpp"
+#include "truffula/scheduler/drain_rate.hpp"
 #include "truffula/scheduler/entry.hpp"
+#include "truffula/scheduler/fair_shares.hpp"
 #include "truffula/scheduler/join_rule.hpp"
 #include "truffula/scheduler/policy.hpp"
 
@@ -15,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -30,6 +33,9 @@ struct scheduler_settings {
     std::size_t max_heads_passed = 32;                  ///< Looked past in one call.
     std::optional<std::size_t> max_batch_size;          ///< Most requests running at once.
     std::chrono::milliseconds cycle_time{2000};         ///< An adapter comes first that long.
+    bool is_fair = false;                        ///< Policy `fair`: shares by tenant; else `fifo`.
+    share_settings shares;                       ///< Of `fair`.
+    std::chrono::milliseconds queue_timeout{0};  ///< Longest wait of a request; 0: any.
     adapter::table_settings adapters;
 };
 
@@ -59,7 +65,8 @@ class scheduler_state {
 public:
     scheduler_state(scheduler_settings settings, shard_limits limits);
 
-    /// Queues a request; one that can never fit, or whose adapter is refused, fails at once.
+    /// Queues a request; one that can never fit, whose adapter is refused, or that cannot leave the
+    /// queue before its deadline any more, fails at once.
     void submit(entry e, time_point now);
 
     /// Removes a queued request whose client left. False if it is not queued.
@@ -85,6 +92,13 @@ public:
     /// A request that `next_batch` gave has left the shards (or never reached them).
     void ended(std::uint32_t input_tokens, std::uint32_t new_tokens);
 
+    /// The same, and so many tokens were made for it: corrects what its owner has had.
+    void ended(
+        std::uint32_t input_tokens,
+        std::uint32_t new_tokens,
+        const share_ticket& share,
+        std::uint32_t generated_tokens);
+
     /// Adapter calls to make now, at most `limit`; report each with `finished`.
     std::vector<adapter::call> due(time_point now, std::size_t limit);
     void finished(
@@ -92,6 +106,9 @@ public:
 
     /// The shards were lost and are back: their adapters are gone, and limits may differ.
     void shards_changed(shard_limits limits, time_point now);
+
+    /// Fails requests whose deadline has come. Cheap when there are none.
+    void expire(time_point now);
 
     /// Fails everything that waits.
     void fail_everything(const error& why);
@@ -102,7 +119,7 @@ public:
     /// Whether `next_batch` may have a new answer since it last had none.
     bool runnable() const { return runnable_; }
 
-    /// When `due` may have an answer without another event.
+    /// When `due` or `expire` may have something to do without another event.
     std::optional<time_point> next_deadline(time_point now) const;
 
     std::size_t waiting() const { return where_.size(); }
@@ -115,7 +132,7 @@ public:
     const batch_cost& running_cost() const { return out_; }
 
 private:
-    using entry_queue = std::map<request_id, entry>;  // by arrival
+    using entry_queue = std::map<queue_place, entry>;
 
     struct adapter_queue {
         entry_queue granted;
@@ -126,9 +143,12 @@ private:
     struct place {
         adapter_key key = adapter::base_key;
         adapter::credential pending = 0;
+        double rank = 0;
     };
     struct room;
 
+    void enqueue(entry e, time_point now);
+    std::optional<error> too_late(const entry& e, adapter_key key, time_point now) const;
     std::optional<error> misfit(const inference::request& what) const;
     void insert(entry e, place where);
     void remember_overtaken(const entry& e, adapter_key key);
@@ -150,7 +170,7 @@ private:
         std::span<const scheduled_entry> taken,
         time_point now);
     void note_overtaken(adapter_key key, std::span<const scheduled_entry> taken, time_point now);
-    request_id barrier(time_point now);
+    queue_place barrier(time_point now);
     adapter_queue& queue_of(adapter_key key);
 
     scheduler_settings settings_;
@@ -162,9 +182,12 @@ private:
     std::vector<adapter_queue> queues_;  // by key
     std::unordered_map<request_id, place> where_;
     std::deque<std::pair<time_point, request_id>> overtaken_;  // when younger ones first passed it
-    std::map<request_id, adapter_key> starved_;                // overtaken beyond its limit
-    std::vector<adapter_key> in_use_;                          // sorted
-    std::size_t open_count_ = 0;                               // requests that may be scheduled
+    std::map<queue_place, adapter_key> starved_;               // overtaken beyond its limit
+    std::set<std::pair<time_point, request_id>> deadlines_;    // of those that wait
+    fair_shares shares_;
+    drain_rate drain_;                        // of those that may be scheduled
+    std::vector<adapter_key> in_use_;         // sorted
+    std::size_t open_count_ = 0;              // requests that may be scheduled
     std::chrono::microseconds open_since_{};  // sum over them; nanoseconds would overflow
     std::vector<std::pair<entry, error>> failed_;
     bool runnable_ = false;

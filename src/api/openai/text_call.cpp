@@ -50,6 +50,7 @@ std::vector<std::shared_ptr<const generation_call>> make_calls(
         call->streams_all = with->compat == compat::openai;
         call->first_seed = plan.first_seed;
         if (tenant) call->tenant = *tenant;
+        call->terms = read_terms(from);
         call->body.inputs = prompt.text;
         call->body.ids = prompt.ids;
         call->body.adds_special = adds_special;

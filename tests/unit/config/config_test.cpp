@@ -260,6 +260,27 @@ TEST_CASE("config: the documented file has every key with its default", "[config
     }
 }
 
+TEST_CASE("config: tenants' weights are a mapping, above 0", "[config]") {
+    const temporary_file file{"scheduling:\n  tenant_weights: {acme: 4, a=b: 0.5}\n"};
+    const auto got = load(with({"--config", file.path()}), {});
+    REQUIRE(got);
+    const std::vector<std::string> expected{"acme=4", "a=b=0.5"};
+    CHECK(got->values.scheduling.tenant_weights == expected);
+    CHECK(config::read_weight("a=b=0.5")->first == "a=b");
+    CHECK(load(with({"--tenant-weights", "acme=4"}), {}));
+    for (const auto* bad : {"-1", "0", "x", "nan", "1e7", ""}) {
+        INFO(bad);
+        const temporary_file wrong{
+            "scheduling:\n  tenant_weights:\n    good: 1\n    acme: \"" + std::string{bad} +
+            "\"\n"};
+        const auto refused = load(with({"--config", wrong.path()}), {});
+        REQUIRE_FALSE(refused);
+        CHECK(has(refused.error().detail, wrong.path() + ":4: tenant_weights: found `acme="));
+    }
+    CHECK_FALSE(load(with({"--tenant-weights", "acme"}), {}));
+    CHECK_FALSE(load(with({"--tenant-weights", "=1"}), {}));
+}
+
 TEST_CASE("config: pinned adapters leave a slot for others", "[config]") {
     const std::vector<std::string> two{"--pinned", "a", "--pinned", "b", "--max-active-adapters"};
     auto fits = two;
