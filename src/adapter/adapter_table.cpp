@@ -364,6 +364,9 @@ time_point adapter_table::ready_since(adapter_key key) const {
 memory_share adapter_table::free_memory() const {
     return impl_->free_memory;
 }
+memory_share adapter_table::share(adapter_key key) const {
+    return impl_->records[key].share;
+}
 std::size_t adapter_table::active() const {
     return impl_->resident.size();
 }

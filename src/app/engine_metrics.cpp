@@ -48,6 +48,16 @@ void engine_metrics::next_batch_time(duration d) {
     next_batch_.Observe(seconds(d));
 }
 
+void engine_metrics::waiting(
+    const scheduler::waiting_by_reason& counts, duration longest_unserved) {
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const std::string reason{scheduler::name_of(static_cast<scheduler::wait_reason>(i))};
+        all_.gauge("truffula_waiting_requests", {{"reason", reason}})
+            .Set(static_cast<double>(counts[i]));
+    }
+    all_.gauge("truffula_adapter_longest_unserved_seconds").Set(seconds(longest_unserved));
+}
+
 void engine_metrics::drain_rate(double per_second) {
     drain_rate_.store(per_second, std::memory_order_relaxed);
     drain_gauge_.Set(per_second);

@@ -23,6 +23,7 @@ public:
 
     void queue_length(std::size_t waiting) override;
     void next_batch_time(duration d) override;
+    void waiting(const scheduler::waiting_by_reason& counts, duration longest_unserved) override;
     void drain_rate(double per_second) override;
 
     /// When a client that is refused now should come back. \threads any.

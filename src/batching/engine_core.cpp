@@ -22,6 +22,7 @@ scheduler::scheduler_observer forward(engine_observer& to) {
         [&to](std::size_t n) { to.queue_length(n); },
         [&to](auto time) { to.next_batch_time(time); },
         [&to](const adapter::adapter_table& table) { to.adapter_states(table); },
+        [&to](const auto& counts, auto longest) { to.waiting(counts, longest); },
         [&to](double per_second) { to.drain_rate(per_second); }};
 }
 

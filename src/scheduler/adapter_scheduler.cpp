@@ -8,11 +8,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
 namespace truffula::scheduler {
 namespace {
+
+constexpr auto report_every = std::chrono::milliseconds{100};
 
 using batch_answer = std::optional<scheduled_batch>;
 
@@ -158,11 +161,23 @@ private:
             auto waiter = std::exchange(runnable_waiter_, std::nullopt);
             waiter->send(result<>{});
         }
-        arm();
         const auto& observer = core_->observer;
         if (observer.queue_length) observer.queue_length(state_.waiting());
         note_drain();
+        is_report_due_ = true;
+        if (now() >= next_report_) report();
+        arm();
+    }
+
+    /// What takes a look at all adapters: not for each command.
+    void report() {
+        const auto& observer = core_->observer;
+        is_report_due_ = false;
+        next_report_ = now() + report_every;
         if (observer.adapters) observer.adapters(state_.adapters());
+        if (observer.waiting) {
+            observer.waiting(state_.count_by_reason(), state_.longest_unserved(now()));
+        }
     }
 
     /// How fast places come free while somebody has one.
@@ -177,7 +192,8 @@ private:
     }
 
     void arm() {
-        const auto deadline = state_.next_deadline(now());
+        auto deadline = state_.next_deadline(now());
+        if (is_report_due_) deadline = std::min(deadline.value_or(next_report_), next_report_);
         if (!deadline || (armed_ && *armed_ <= *deadline)) return;
         armed_ = deadline;
         core_->timer.expires_at(*deadline);
@@ -192,6 +208,8 @@ private:
     std::optional<reply<void>> runnable_waiter_;
     std::optional<next_calls_command> calls_waiter_;
     std::optional<time_point> armed_;
+    bool is_report_due_ = false;
+    time_point next_report_;
     std::size_t ended_ = 0;  // requests that left the shards since the last look
     drain_rate drain_;
 };

@@ -40,12 +40,20 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     note_in_use(in_use, now);
     runnable_ = false;
     std::vector<scheduled_entry> taken;
-    if (!terms.allow(who_waits(now))) return taken;
+    ++calls_;
+    call_held_by_.reset();
+    if (!terms.allow(who_waits(now))) {
+        call_held_by_ = wait_reason::join_size;
+        return taken;
+    }
 
     room left{batch_cost{limits_.model}, prefill_token_budget, out_.total() + token_budget};
     const auto skipped = select(left, taken, now);
     for (const auto key : skipped) update(key);
     note_taken(skipped, taken, now);
+    if (settings_.max_batch_size && out_.size() >= *settings_.max_batch_size) {
+        call_held_by_ = wait_reason::batch_size;
+    }
     drain_.observe(taken.size(), open_count_, now);
     return taken;
 }
@@ -62,6 +70,7 @@ void scheduler_state::note_taken(
     for (const auto& t : taken) {
         shares_.taken(t.what.share);
         table_.served(t.key);
+        queues_[t.key].last_served = now;
         const auto at = std::ranges::lower_bound(in_use_, t.key);
         if (at != in_use_.end() && *at == t.key) continue;
         in_use_.insert(at, t.key);
@@ -94,12 +103,19 @@ std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room
     const auto& what = *front->second.what;
     const auto input = what.input_length;
     const auto output = what.stopping.max_new_tokens;
-    if (left.joining.prefill_with(input) > left.prefill_token_budget) return std::nullopt;
+    if (left.joining.prefill_with(input) > left.prefill_token_budget) {
+        note_held(queue, wait_reason::prefill_budget);
+        return std::nullopt;
+    }
     std::optional<kv_cache::block_allocation> reserved;
     if (blocks_) {
         reserved = blocks_->allocate(input, output);
-        if (!reserved) return std::nullopt;
+        if (!reserved) {
+            note_held(queue, wait_reason::blocks);
+            return std::nullopt;
+        }
     } else if (out_.total_with(input, output) > left.total_tokens) {
+        note_held(queue, wait_reason::total_budget);
         return std::nullopt;
     }
     left.joining.add(input, output);

@@ -67,7 +67,8 @@ public:
 
     void ended(request_index request, time_point) override {
         const auto& a = from_.arrivals[request];
-        state_.ended(a.input_tokens, a.output_tokens);
+        const auto share = std::exchange(shares_[request], {});
+        state_.ended(a.input_tokens, a.output_tokens, share, a.output_tokens);
         running_tokens_ -= tokens_of(a);
         --running_;
         auto& key = running_by_key_[keys_[request]];
@@ -79,6 +80,7 @@ public:
     bool is_runnable() const override { return state_.runnable(); }
 
     void due(time_point now, std::size_t limit, std::vector<adapter_call>& out) override {
+        state_.expire(now);
         for (const auto& c : state_.due(now, limit)) {
             out.push_back({c.id, c.kind, by_name_.at(c.what.ids.front())});
         }
@@ -117,11 +119,12 @@ private:
     /// Requests of the same lengths share one object: nothing else of them matters here.
     std::shared_ptr<const inference::request> request_of(const arrival& a) {
         const auto key = (std::uint64_t{a.input_tokens} << 32U) | a.output_tokens;
-        auto& known = requests_[key];
+        auto& known = (a.is_batch ? batch_requests_ : requests_)[key];
         if (!known) {
             auto made = std::make_shared<inference::request>();
             made->input_length = a.input_tokens;
             made->stopping.max_new_tokens = a.output_tokens;
+            if (a.is_batch) made->priority = inference::priority::batch;
             known = std::move(made);
         }
         return known;
@@ -147,12 +150,16 @@ private:
             const auto request = static_cast<request_index>(e.what.id);
             taken_.push_back(request);
             note_running(request, e.key);
+            shares_[request] = std::move(e.what.share);
         }
         return taken_;
     }
 
     void note_running(request_index request, adapter::adapter_key key) {
-        if (request >= keys_.size()) keys_.resize(from_.arrivals.size());
+        if (request >= keys_.size()) {
+            keys_.resize(from_.arrivals.size());
+            shares_.resize(from_.arrivals.size());
+        }
         keys_[request] = key;
         running_tokens_ += tokens_of(from_.arrivals[request]);
         ++running_;
@@ -170,10 +177,12 @@ private:
     std::shared_ptr<scheduler::sink> nobody_ = std::make_shared<silent_sink>();
     std::unordered_map<std::string, std::uint32_t> by_name_;
     std::unordered_map<std::uint64_t, std::shared_ptr<const inference::request>> requests_;
+    std::unordered_map<std::uint64_t, std::shared_ptr<const inference::request>> batch_requests_;
     std::vector<std::shared_ptr<const adapter::adapter_ref>> refs_;  // by adapter and tenant
 
     std::vector<request_index> taken_;
-    std::vector<adapter::adapter_key> keys_;  // by request, once it was taken
+    std::vector<adapter::adapter_key> keys_;       // by request, once it was taken
+    std::vector<scheduler::share_ticket> shares_;  // the same
     std::vector<std::size_t> running_by_key_;
     std::vector<adapter::adapter_key> in_use_;  // sorted
     bool in_use_changed_ = false;

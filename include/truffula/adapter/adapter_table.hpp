@@ -171,7 +171,8 @@ public:
     std::uint32_t index(adapter_key key) const;     ///< The shards' number.
     time_point ready_since(adapter_key key) const;  ///< Only while ready or draining.
     memory_share free_memory() const;
-    std::size_t active() const;  ///< Slots taken.
+    memory_share share(adapter_key key) const;  ///< 0 until its download has told it.
+    std::size_t active() const;                 ///< Slots taken.
 
     /// The adapters known, preloaded ones included, the base model not; at most `most`.
     std::vector<known_adapter> known(std::size_t most) const;

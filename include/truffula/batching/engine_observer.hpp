@@ -1,6 +1,7 @@
 #pragma once
 
 #include "truffula/adapter/adapter_table.hpp"
+#include "truffula/scheduler/wait_reason.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -18,6 +19,7 @@ public:
 
     virtual void queue_length(std::size_t) {}
     virtual void next_batch_time(duration) {}
+    virtual void waiting(const scheduler::waiting_by_reason&, duration /*longest_unserved*/) {}
     virtual void drain_rate(double /*requests_per_second*/) {}  ///< 0: not known.
     virtual void adapter_states(const adapter::adapter_table&) {}
     virtual void adapter_call(adapter::call_kind, bool /*succeeded*/, duration) {}

@@ -72,7 +72,10 @@ private:
 struct scheduler_observer {
     std::function<void(std::size_t)> queue_length;
     std::function<void(std::chrono::steady_clock::duration)> next_batch_time;
-    std::function<void(const adapter::adapter_table&)> adapters;
+    std::function<void(const adapter::adapter_table&)> adapters;  ///< As often.
+    /// Why requests wait, and how long a ready adapter with waiters has not been served. Told ten
+    /// times a second at most.
+    std::function<void(const waiting_by_reason&, std::chrono::steady_clock::duration)> waiting;
     /// Requests per second that leave the shards; 0: not known.
     std::function<void(double)> drain_rate;
 };

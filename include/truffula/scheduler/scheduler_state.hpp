@@ -9,6 +9,7 @@
 #include "truffula/scheduler/fair_shares.hpp"
 #include "truffula/scheduler/join_rule.hpp"
 #include "truffula/scheduler/policy.hpp"
+#include "truffula/scheduler/wait_reason.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -122,6 +123,16 @@ public:
     /// When `due` or `expire` may have something to do without another event.
     std::optional<time_point> next_deadline(time_point now) const;
 
+    /// Which rule keeps the request in its queue; nothing if it does not wait.
+    std::optional<wait_reason> why_waiting(request_id id) const;
+
+    /// The same of all requests. Looks at each adapter once: for metrics, not for each step.
+    waiting_by_reason count_by_reason() const;
+
+    /// The longest time for which a ready adapter with waiting requests has not been served. Looks
+    /// at each adapter once.
+    steady_clock::duration longest_unserved(time_point now) const;
+
     std::size_t waiting() const { return where_.size(); }
 
     /// Those of the waiting requests that `next_batch` may choose from: their adapter is ready.
@@ -139,6 +150,9 @@ private:
         std::map<adapter::credential, entry_queue> pending;  // for the proof of an api token
         bool is_open = false;                                // may be scheduled
         time_point open_since;
+        time_point last_served;
+        wait_reason held_by = wait_reason::policy;  // its first request, in the call `held_in`
+        std::uint64_t held_in = 0;
     };
     struct place {
         adapter_key key = adapter::base_key;
@@ -159,6 +173,9 @@ private:
     void count_open(const adapter_queue& queue, const entry& e);
     void uncount_open(const adapter_queue& queue, const entry& e);
     waiting_now who_waits(time_point now) const;
+    wait_reason reason_of_adapter(adapter_key key) const;
+    wait_reason reason_of_proof(adapter_key key) const;
+    void note_held(adapter_queue& queue, wait_reason by) const;
     void update(adapter_key key);
     void note_in_use(std::span<const adapter_key> in_use, time_point now);
     std::vector<adapter_key> select(
@@ -185,10 +202,12 @@ private:
     std::map<queue_place, adapter_key> starved_;               // overtaken beyond its limit
     std::set<std::pair<time_point, request_id>> deadlines_;    // of those that wait
     fair_shares shares_;
-    drain_rate drain_;                        // of those that may be scheduled
-    std::vector<adapter_key> in_use_;         // sorted
-    std::size_t open_count_ = 0;              // requests that may be scheduled
-    std::chrono::microseconds open_since_{};  // sum over them; nanoseconds would overflow
+    std::uint64_t calls_ = 0;                  // of `next_batch`
+    std::optional<wait_reason> call_held_by_;  // the last of them, as a whole
+    drain_rate drain_;                         // of those that may be scheduled
+    std::vector<adapter_key> in_use_;          // sorted
+    std::size_t open_count_ = 0;               // requests that may be scheduled
+    std::chrono::microseconds open_since_{};   // sum over them; nanoseconds would overflow
     std::vector<std::pair<entry, error>> failed_;
     bool runnable_ = false;
 };
