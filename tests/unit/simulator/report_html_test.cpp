@@ -5,8 +5,21 @@
 #include <catch2/catch.hpp>
 
 #include <sstream>
+#include <string>
 
 using namespace truffula::simulator;
+
+namespace {
+
+/// Numbers that are none, where numbers stand: in attributes, lists of points and texts.
+bool has_holes(const std::string& html) {
+    for (const auto* hole : {"\"nan", "\"-nan", "nan,", ",nan", ">nan", "\"inf", "inf,", ">inf"}) {
+        if (html.find(hole) != std::string::npos) return true;
+    }
+    return false;
+}
+
+}  // namespace
 
 TEST_CASE("HTML report: names cannot bring markup in, and no other host is asked", "[simulator]") {
     auto w = make_arrivals(workload_w(20), 1);
@@ -35,8 +48,7 @@ TEST_CASE("HTML report: names cannot bring markup in, and no other host is asked
         INFO(plot);
         CHECK(html.find(plot) != std::string::npos);
     }
-    CHECK(html.find("nan") == std::string::npos);
-    CHECK(html.find("inf") == std::string::npos);
+    CHECK_FALSE(has_holes(html));
 }
 
 TEST_CASE("HTML report: a simulation of one request has plots without holes", "[simulator]") {
@@ -47,7 +59,7 @@ TEST_CASE("HTML report: a simulation of one request has plots without holes", "[
     const auto happened = simulate(w, s);
     std::ostringstream page;
     write_html(page, {"one", w, happened, summarise(w, happened, s.costs)});
-    CHECK(page.str().find("nan") == std::string::npos);
+    CHECK_FALSE(has_holes(page.str()));
 }
 
 TEST_CASE("HTML report: numbers keep three digits that count", "[simulator]") {
