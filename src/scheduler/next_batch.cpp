@@ -149,8 +149,8 @@ queue_place scheduler_state::barrier(time_point now) {
             starved_[{found->second.rank, id}] = found->second.key;
         }
     }
-    for (const auto& [place, key] : starved_) {
-        if (queue_of(key).is_open) return place;
+    for (const auto& [head, key] : starved_) {
+        if (queue_of(key).is_open) return head;
     }
     return everybody;
 }
