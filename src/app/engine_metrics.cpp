@@ -32,6 +32,8 @@ engine_metrics::engine_metrics(telemetry::registry& all)
       concat_overdue_(all.counter("lorax_batch_concat", {{"reason", "wait_exceeded"}})),
       prefill_(all, "prefill"),
       decode_(all, "decode"),
+      embed_(all, "embed"),
+      classify_(all, "classify"),
       next_batch_(all.histogram(
           "truffula_next_batch_duration_seconds", telemetry::short_duration_buckets())),
       step_gap_(all.histogram("truffula_step_gap_seconds", telemetry::short_duration_buckets())),
@@ -98,8 +100,14 @@ void engine_metrics::running(std::size_t requests, std::uint64_t max_tokens) {
     batch_tokens_.Set(static_cast<double>(max_tokens));
 }
 
+engine_metrics::per_method& engine_metrics::counts_of(std::string_view method) {
+    if (method == "prefill") return prefill_;
+    if (method == "embed") return embed_;
+    return method == "classify" ? classify_ : decode_;
+}
+
 void engine_metrics::inference_done(std::string_view method, bool succeeded, duration d) {
-    auto& of = method == "prefill" ? prefill_ : decode_;
+    auto& of = counts_of(method);
     of.count.Increment();
     (succeeded ? of.success : of.failure).Increment();
     if (succeeded) of.duration.Observe(seconds(d));

@@ -49,6 +49,8 @@ private:
         prometheus::Histogram& duration;
     };
 
+    per_method& counts_of(std::string_view method);
+
     telemetry::registry& all_;
     prometheus::Gauge& queue_;
     prometheus::Gauge& batch_size_;
@@ -58,6 +60,8 @@ private:
     prometheus::Counter& concat_overdue_;
     per_method prefill_;
     per_method decode_;
+    per_method embed_;
+    per_method classify_;
     prometheus::Histogram& next_batch_;
     prometheus::Histogram& step_gap_;
     prometheus::Counter& requeued_;

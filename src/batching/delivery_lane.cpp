@@ -24,6 +24,10 @@ void delivery_lane::post(notice n) {
     put(std::move(n));
 }
 
+void delivery_lane::post(pooled_delivery d) {
+    put(std::move(d));
+}
+
 void delivery_lane::put(item i) {
     {
         const std::lock_guard lock{mutex_};
@@ -43,6 +47,9 @@ void delivery_lane::drain() {
         if (auto* const d = std::get_if<delivery>(&i)) {
             delivered += d->bytes;
             hand_over(*d, touched_);
+        } else if (auto* const p = std::get_if<pooled_delivery>(&i)) {
+            p->to->take(*p);
+            touched_.push_back(std::move(p->to));
         } else {
             auto& n = std::get<notice>(i);
             if (n.why) {

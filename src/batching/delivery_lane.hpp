@@ -1,6 +1,7 @@
 #pragma once
 
 #include "truffula/error/error.hpp"
+#include "truffula/inference/step.hpp"
 #include "truffula/scheduler/entry.hpp"
 #include "truffula/shard/answers.hpp"
 
@@ -40,6 +41,14 @@ struct notice {
     std::optional<error> why;  ///< None: it starts over.
 };
 
+/// The whole answer to a request that does not generate.
+struct pooled_delivery {
+    std::shared_ptr<stream_core> to;
+    std::shared_ptr<const inference::pooled_answer> answer;
+    scheduler::time_point batched;
+    scheduler::time_point arrived;
+};
+
 /// The way of tokens from the engine to one HTTP thread: one post per step, whatever the number of
 /// streams. Spans are parsed on the HTTP thread, in the drain that receives them.
 class delivery_lane : public std::enable_shared_from_this<delivery_lane> {
@@ -56,6 +65,7 @@ public:
     /// Order of posts is kept. \threads any.
     void post(delivery d);
     void post(notice n);
+    void post(pooled_delivery d);
 
     /// More is waiting than the HTTP thread should be given. \threads any.
     bool is_full() const noexcept {
@@ -66,7 +76,7 @@ public:
     const boost::asio::any_io_executor& executor() const noexcept { return http_; }
 
 private:
-    using item = std::variant<delivery, notice>;
+    using item = std::variant<delivery, notice, pooled_delivery>;
     void put(item i);
     void drain();
     static void hand_over(delivery& d, std::vector<std::shared_ptr<stream_core>>& touched);

@@ -116,6 +116,7 @@ public:
         scheduler::permit permit,
         std::size_t thread) override {
         if (is_stopped_) return error{errc::shutting_down, "the router is shutting down"};
+        if (what->kind != inference::task::generate) core_->has_pooled = true;
         const auto id = core_->next_request_id.fetch_add(1, std::memory_order_relaxed);
         auto client = std::make_shared<stream_core>(
             id,

@@ -55,6 +55,7 @@ public:
     scheduler::adapter_scheduler scheduler;
     asio::any_io_executor executor;
     std::atomic<scheduler::request_id> next_request_id{0};
+    std::atomic<bool> has_pooled{false};  // a request that does not generate ever came
 
     /// \threads any.
     std::size_t max_stream_bytes() const noexcept { return settings_.max_stream_bytes; }
@@ -86,6 +87,8 @@ private:
 
     // join.cpp: Prefill
     asio::awaitable<void> join(scheduler::scheduled_batch batch);
+    static std::vector<scheduler::batch_entry> still_wanted(
+        std::vector<scheduler::batch_entry> entries);
     asio::awaitable<void> prefill(std::vector<scheduler::batch_entry> entries, bool is_retry);
     asio::awaitable<void> prefill_failed(
         std::vector<scheduler::batch_entry> entries, std::uint64_t batch_id, error why);
@@ -94,6 +97,16 @@ private:
         scheduler::time_point batched,
         shard::step_answer answer);
     shard::prefill_batch describe(const std::vector<scheduler::batch_entry>& entries);
+
+    // pooled.cpp: Embed and Classify
+    using maybe_batch = std::optional<scheduler::scheduled_batch>;
+    asio::awaitable<maybe_batch> plan_pooled(const maybe_batch& joining);
+    asio::awaitable<void> pool(std::vector<scheduler::batch_entry> entries, bool is_retry);
+    asio::awaitable<void> pool_failed(std::vector<scheduler::batch_entry> entries, error why);
+    void hand_over(
+        std::vector<scheduler::batch_entry>& entries,
+        scheduler::time_point batched,
+        const std::vector<shard::pooled_result>& answers);
 
     // answers.cpp: what an answer does to the running batch
     void check_batch(result<shard::step_answer>& answer, std::uint64_t expected);
@@ -136,6 +149,7 @@ private:
     std::deque<reply<void>> probes_;
     std::optional<bool> last_inference_succeeded_;
     bool is_connected_ = true;
+    error loss_;  // why it is not
     bool is_stopping_ = false;
     asio::cancellation_signal stop_loop_;
     asio::cancellation_signal stop_calls_;

@@ -24,8 +24,9 @@ asio::awaitable<void> engine_core::join(scheduler::scheduled_batch batch) {
     }
 }
 
-asio::awaitable<void> engine_core::prefill(
-    std::vector<scheduler::batch_entry> entries, bool is_retry) {
+/// Those whose clients have not left.
+std::vector<scheduler::batch_entry> engine_core::still_wanted(
+    std::vector<scheduler::batch_entry> entries) {
     std::vector<scheduler::batch_entry> wanted;
     for (auto& e : entries) {
         if (!e.what.what.to->abandoned()) {
@@ -34,7 +35,12 @@ asio::awaitable<void> engine_core::prefill(
             e.is_answered = true;
         }
     }
-    entries.clear();
+    return wanted;
+}
+
+asio::awaitable<void> engine_core::prefill(
+    std::vector<scheduler::batch_entry> entries, bool is_retry) {
+    auto wanted = still_wanted(std::move(entries));
     if (wanted.empty()) co_return;
     const auto started = std::chrono::steady_clock::now();
     const auto batch = describe(wanted);

@@ -49,9 +49,14 @@ asio::awaitable<void> engine_core::serve() {
             settings_.max_batch_prefill_tokens,
             total_token_budget_);
         if (!batch) co_return;
-        if (*batch) {
-            co_await run_batch(std::move(**batch));
-        } else {
+        const bool found = batch->has_value();
+        if (found) co_await run_batch(std::move(**batch));
+        if (!is_live()) continue;
+        // Also after a batch that ended without a step.
+        auto pooled = co_await plan_pooled(std::nullopt);
+        if (pooled) {
+            co_await pool(pooled->commit(), false);
+        } else if (!found) {
             stepped_.try_send(boost::system::error_code{});
             co_await wait_for_work();
         }
@@ -70,6 +75,8 @@ asio::awaitable<void> engine_core::run_batch(scheduler::scheduled_batch first) {
         co_await step();
         if (!probes_.empty()) co_await serve_probes();
     }
+    // Shards that were lost in a call beside the steps have lost the running batch, too.
+    if (!cached_.empty() && !is_stopping_) co_await lose_batch(loss_);
     deliver();
     observer_.running(0, 0);
 }
@@ -85,6 +92,7 @@ asio::awaitable<void> engine_core::step() {
     if (const auto gap = group_->last_step_gap()) observer_.step_gap(*gap);
     stepped_.try_send(boost::system::error_code{});
     auto joining = co_await plan_join();
+    auto pooled = co_await plan_pooled(joining);
     auto answer = co_await call->get();
     check_batch(answer, cached_.front().id);
     last_inference_succeeded_ = answer.has_value();
@@ -100,7 +108,9 @@ asio::awaitable<void> engine_core::step() {
     rule_.decoded(took);
     observer_.inference_done("decode", true, took);
     // Who came while the shards computed need not wait for another step.
-    if (!joining && !cached_.empty() && is_live() && scheduler.has_news()) {
+    const bool may_join = !joining && !cached_.empty() && is_live() && scheduler.has_news();
+    if (pooled && is_live()) co_await pool(pooled->commit(), false);
+    if (may_join && is_live()) {
         auto late = co_await plan_join();
         if (late) joining.emplace(std::move(*late));
     }

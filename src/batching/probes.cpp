@@ -28,12 +28,21 @@ asio::awaitable<void> engine_core::probe(std::shared_ptr<engine_core> self, repl
     to.send(std::move(answer));
 }
 
-/// One dummy prefill answers all who wait.
+/// One dummy request of each kind that the model serves answers all who wait.
 asio::awaitable<void> engine_core::serve_probes() {
     if (probes_.empty() || !is_connected_) co_return;
     result<> answer = error{errc::unhealthy, "unhealthy"};
     const auto group = group_;
-    answer = co_await group->health_prefill();
+    const auto model = facts().model;
+    const std::pair<bool, inference::task> kinds[] = {
+        {model.supports_generation, inference::task::generate},
+        {model.supports_classification, inference::task::classify},
+        {model.supports_embeddings, inference::task::embed}};
+    for (const auto& [is_served, kind] : kinds) {
+        if (!is_served) continue;
+        answer = co_await group->health_request(kind);
+        if (!answer) break;
+    }
     last_inference_succeeded_ = answer.has_value();
     if (!answer) note_connection(answer.error());
     for (auto& p : std::exchange(probes_, {})) p.send(answer);

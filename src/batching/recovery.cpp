@@ -25,6 +25,7 @@ bool is_loss(const error& why) {
 void engine_core::note_connection(const error& why) {
     if (!is_loss(why) || !std::exchange(is_connected_, false)) return;
     spdlog::error("lost the shards: {}", why.detail);
+    loss_ = why;
     observer_.connected(false);
     last_inference_succeeded_ = false;
     work_.try_send(boost::system::error_code{});

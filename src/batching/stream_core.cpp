@@ -26,6 +26,13 @@ void stream_core::fail(error why) {
     lane_->post(notice{shared_from_this(), std::move(why)});
 }
 
+void stream_core::finish(
+    std::shared_ptr<const inference::pooled_answer> answer,
+    scheduler::time_point batched,
+    scheduler::time_point arrived) {
+    lane_->post(pooled_delivery{shared_from_this(), std::move(answer), batched, arrived});
+}
+
 void stream_core::start_over() {
     lane_->post(notice{shared_from_this(), std::nullopt});
 }
@@ -52,6 +59,16 @@ void stream_core::take(
         {errc::generation,
          "the client reads too slowly: more than " + std::to_string(max_waiting_bytes_ / 1024) +
              " KiB of its answer wait"});
+}
+
+void stream_core::take(const pooled_delivery& whole) {
+    if (has_ended() || abandoned()) return;
+    times.batched = whole.batched;
+    times.first_token = whole.arrived;
+    is_complete_ = true;
+    inference::step only;
+    only.pooled = whole.answer;
+    ready_.push_back({std::move(only), 0});
 }
 
 void stream_core::give_up(error why) {

@@ -29,6 +29,12 @@ public:
 
     void fail(error why) override;
 
+    /// Ends it with its whole answer.
+    void finish(
+        std::shared_ptr<const inference::pooled_answer> answer,
+        scheduler::time_point batched,
+        scheduler::time_point arrived);
+
     /// Its steps so far are void: the shards lost it, and it was queued again.
     void start_over();
 
@@ -43,6 +49,7 @@ public:
 
     /// Takes a step; one that cannot be read ends the stream and cancels the request.
     void take(std::string_view generation, const delivery& from, scheduler::time_point batched);
+    void take(const pooled_delivery& whole);
     void end(error why);
     void restart();
     void leave();

@@ -23,6 +23,7 @@ struct process_command {
     entry what;
 };
 struct next_batch_command {
+    bool is_pooled;  // of requests that do not generate
     std::vector<adapter_key> in_use;
     join_terms terms;
     std::uint32_t prefill_token_budget;
@@ -135,8 +136,7 @@ public:
     void operator()(next_batch_command&& c) {
         if (c.to.abandoned()) return;
         const auto start = now();
-        auto entries =
-            state_.next_batch(c.in_use, c.terms, c.prefill_token_budget, c.token_budget, start);
+        auto entries = form(c, start);
         if (core_->observer.next_batch_time) core_->observer.next_batch_time(now() - start);
         batch_answer answer;
         if (!entries.empty()) answer.emplace(core_, std::move(entries));
@@ -144,6 +144,11 @@ public:
     }
 
 private:
+    std::vector<scheduled_entry> form(const next_batch_command& c, time_point at) {
+        if (c.is_pooled) return state_.next_pooled_batch(c.in_use, c.prefill_token_budget, at);
+        return state_.next_batch(c.in_use, c.terms, c.prefill_token_budget, c.token_budget, at);
+    }
+
     /// Tells those who wait what the commands have changed.
     void settle() {
         state_.expire(now());
@@ -251,7 +256,8 @@ std::vector<batch_entry> scheduled_batch::commit() {
     std::vector<batch_entry> committed;
     committed.reserve(entries_.size());
     for (auto& e : entries_) {
-        lease held{owner_, e};
+        lease held;  // a request that does not generate takes nothing of the total budget
+        if (e.what.what->kind == inference::task::generate) held = lease{owner_, e};
         committed.emplace_back(std::move(e), std::move(held));
     }
     entries_.clear();
@@ -294,7 +300,22 @@ asio::awaitable<result<std::optional<scheduled_batch>>> adapter_scheduler::next_
     auto self = core_;  // `this` may die while we wait
     auto [to, from] = make_oneshot<batch_answer>(co_await asio::this_coro::executor);
     next_batch_command ask{
-        std::move(adapters_in_use), terms, prefill_token_budget, token_budget, std::move(to)};
+        false,
+        std::move(adapters_in_use),
+        terms,
+        prefill_token_budget,
+        token_budget,
+        std::move(to)};
+    if (!self->inbox.post(std::move(ask))) co_return stopped();
+    co_return co_await from.get();
+}
+
+asio::awaitable<result<std::optional<scheduled_batch>>> adapter_scheduler::next_pooled_batch(
+    std::vector<adapter_key> adapters_in_use, std::uint32_t prefill_token_budget) {
+    auto self = core_;
+    auto [to, from] = make_oneshot<batch_answer>(co_await asio::this_coro::executor);
+    next_batch_command ask{
+        true, std::move(adapters_in_use), join_terms{}, prefill_token_budget, 0, std::move(to)};
     if (!self->inbox.post(std::move(ask))) co_return stopped();
     co_return co_await from.get();
 }

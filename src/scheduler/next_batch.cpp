@@ -42,6 +42,10 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     std::vector<scheduled_entry> taken;
     ++calls_;
     call_held_by_.reset();
+    if (holds_back_for_pooled(now)) {
+        call_held_by_ = wait_reason::blocks;
+        return taken;
+    }
     if (!terms.allow(who_waits(now))) {
         call_held_by_ = wait_reason::join_size;
         return taken;
@@ -69,13 +73,9 @@ void scheduler_state::note_taken(
     }
     for (const auto& t : taken) {
         shares_.taken(t.what.share);
-        table_.served(t.key);
         queues_[t.key].last_served = now;
-        const auto at = std::ranges::lower_bound(in_use_, t.key);
-        if (at != in_use_.end() && *at == t.key) continue;
-        in_use_.insert(at, t.key);
-        table_.set_running(t.key, 1, now);
     }
+    mark_running(taken, now);
 }
 
 /// Takes what fits, in the policy's order; returns the adapters whose heads were looked past.
@@ -157,7 +157,9 @@ queue_place scheduler_state::barrier(time_point now) {
 
 void scheduler_state::give_back(std::vector<entry> unused, time_point now) {
     for (auto& e : unused) {
-        out_.remove(e.what->input_length, e.what->stopping.max_new_tokens);
+        if (e.what->kind == inference::task::generate) {
+            out_.remove(e.what->input_length, e.what->stopping.max_new_tokens);
+        }
         if (e.to->abandoned()) continue;  // `cancel` came while it was out
         enqueue(std::move(e), now);       // its adapter may have gone meanwhile
     }
@@ -165,7 +167,7 @@ void scheduler_state::give_back(std::vector<entry> unused, time_point now) {
 
 void scheduler_state::ended(std::uint32_t input_tokens, std::uint32_t new_tokens) {
     out_.remove(input_tokens, new_tokens);
-    runnable_ = runnable_ || open_count_ > 0;
+    runnable_ = runnable_ || open_count_ > 0 || has_open_pooled();
 }
 
 void scheduler_state::ended(

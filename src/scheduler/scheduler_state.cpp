@@ -59,12 +59,13 @@ scheduler_state::adapter_queue& scheduler_state::queue_of(adapter_key key) {
 /// Why no batch could ever hold the request, even alone.
 std::optional<error> scheduler_state::misfit(const inference::request& what) const {
     const auto input = what.input_length;
+    const bool generates = what.kind == inference::task::generate;
     const auto tokens = std::uint64_t{input} + what.stopping.max_new_tokens;
     if (input > limits_.prefill_token_budget) {
         return too_large(
             "`inputs` tokens", input, "the prefill token budget", limits_.prefill_token_budget);
     }
-    if (tokens > limits_.total_token_budget) {
+    if (generates && tokens > limits_.total_token_budget) {
         return too_large(
             "`inputs` tokens + `max_new_tokens`",
             tokens,
@@ -96,7 +97,8 @@ std::optional<error> scheduler_state::too_late(
             errc::timeout,
             "The request waited longer than it may: for " + seconds(now - e.created)};
     }
-    if (settings_.is_fair || !table_.is_ready(key)) return std::nullopt;
+    const bool generates = e.what->kind == inference::task::generate;
+    if (settings_.is_fair || !generates || !table_.is_ready(key)) return std::nullopt;
     const auto wait = drain_.time_for(open_count_);
     if (!wait || now + *wait <= *e.deadline) return std::nullopt;
     return error{
@@ -131,7 +133,8 @@ void scheduler_state::enqueue(entry e, time_point now) {
         failed_.emplace_back(std::move(e), std::move(*why));
         return;
     }
-    if (settings_.is_fair && !e.share.account) {
+    const bool generates = e.what->kind == inference::task::generate;
+    if (settings_.is_fair && generates && !e.share.account) {
         e.share = shares_.enter(
             owner_of(*e.adapter, joined->key),
             e.adapter->tenant,
@@ -147,6 +150,7 @@ void scheduler_state::enqueue(entry e, time_point now) {
 void scheduler_state::insert(entry e, place where) {
     auto& queue = queue_of(where.key);
     const auto id = e.id;
+    where.is_pooled = e.what->kind != inference::task::generate;
     where_[id] = where;
     if (e.deadline) deadlines_.insert({*e.deadline, id});
     if (where.pending != 0) {
@@ -155,6 +159,7 @@ void scheduler_state::insert(entry e, place where) {
         table_.set_pending(where.key, where.pending, waiting.size());
         return;
     }
+    if (where.is_pooled) return insert_pooled(std::move(e), where.key);
     remember_overtaken(e, where.key);
     const auto at = queue.granted.emplace(e.place(), std::move(e)).first;
     if (queue.is_open) {
@@ -175,8 +180,11 @@ void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
 
 waiting_now scheduler_state::who_waits(time_point now) const {
     const auto count = static_cast<steady_clock::rep>(open_count_);
+    const auto pooled = pooled_[0].size() + pooled_[1].size();
     return {
-        open_count_, whole_microseconds(now) * count - open_since_, where_.size() - open_count_};
+        open_count_,
+        whole_microseconds(now) * count - open_since_,
+        where_.size() - open_count_ - pooled};
 }
 
 /// One that comes back has been overtaken as often, and since when, as before it left.
@@ -194,6 +202,7 @@ entry scheduler_state::extract(entry_queue& from, entry_queue::iterator at) {
     where_.erase(e.id);
     starved_.erase(e.place());
     if (e.deadline) deadlines_.erase({*e.deadline, e.id});
+    if (e.what->kind != inference::task::generate) line_of(e.what->kind).erase(e.id);
     return e;
 }
 
@@ -203,7 +212,9 @@ std::optional<entry> scheduler_state::remove(request_id id) {
     const auto where = found->second;
     auto& queue = queue_of(where.key);
     std::optional<entry> removed;
-    if (where.pending == 0) {
+    if (where.pending == 0 && where.is_pooled) {
+        removed = extract(queue.pooled, queue.pooled.find({where.rank, id}));
+    } else if (where.pending == 0) {
         const auto at = queue.granted.find({where.rank, id});
         if (queue.is_open) uncount_open(queue, at->second);
         removed = extract(queue.granted, at);
@@ -238,6 +249,10 @@ void scheduler_state::update(adapter_key key) {
     }
     auto count = queue.granted.size();
     auto oldest = count > 0 ? queue.granted.begin()->second.created : time_point::max();
+    if (!queue.pooled.empty()) {
+        count += queue.pooled.size();
+        oldest = std::min(oldest, queue.pooled.begin()->second.created);
+    }
     for (const auto& [who, waiting] : queue.pending) {
         count += waiting.size();
         oldest = std::min(oldest, waiting.begin()->second.created);
@@ -249,6 +264,7 @@ void scheduler_state::set_open(adapter_key key, bool is_open, time_point now) {
     auto& queue = queue_of(key);
     if (queue.is_open == is_open) return;
     queue.is_open = is_open;
+    set_pooled_open(queue, key);
     if (is_open) {
         queue.open_since = now;
         for (const auto& [id, e] : queue.granted) count_open(queue, e);
@@ -279,6 +295,7 @@ void scheduler_state::apply(const adapter::changes& c, time_point now) {
         auto& queue = queue_of(f.key);
         set_open(f.key, false, now);
         fail_all(queue.granted, f.why);
+        fail_all(queue.pooled, f.why);
         for (auto& [who, waiting] : queue.pending) {
             fail_all(waiting, f.why);
             table_.set_pending(f.key, who, 0);
@@ -309,6 +326,7 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     blocks_ = make_blocks(limits_);
     if (out_.size() == 0) out_ = batch_cost{limits_.model};  // other shards may count otherwise
     in_use_.clear();                                         // as the table will think
+    pooled_blocked_since_.reset();
     adapter::changes c;
     table_.shards_lost(limits_.preloaded, limits_.were_up, now, c);
     apply(c, now);
@@ -316,7 +334,8 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     std::vector<std::pair<request_id, error>> misfits;
     for (const auto& [id, where] : where_) {
         const auto& queue = queues_[where.key];
-        const auto& waiting = where.pending == 0 ? queue.granted : queue.pending.at(where.pending);
+        const auto& granted = where.is_pooled ? queue.pooled : queue.granted;
+        const auto& waiting = where.pending == 0 ? granted : queue.pending.at(where.pending);
         if (auto why = misfit(*waiting.at({where.rank, id}).what))
             misfits.emplace_back(id, std::move(*why));
     }

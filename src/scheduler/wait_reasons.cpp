@@ -53,6 +53,12 @@ wait_reason scheduler_state::reason_of_adapter(adapter_key key) const {
     return wait_reason::policy;
 }
 
+/// Those that do not generate have a line of their own, which no policy orders.
+wait_reason scheduler_state::reason_of_pooled(adapter_key key) const {
+    if (!queues_[key].is_open) return reason_of_adapter(key);
+    return pooled_blocked_since_ ? wait_reason::blocks : wait_reason::policy;
+}
+
 /// The weights may have to be fetched first: then all wait for that.
 wait_reason scheduler_state::reason_of_proof(adapter_key key) const {
     const auto state = table_.state(key);
@@ -65,7 +71,8 @@ std::optional<wait_reason> scheduler_state::why_waiting(request_id id) const {
     const auto found = where_.find(id);
     if (found == where_.end()) return std::nullopt;
     const auto& where = found->second;
-    return where.pending == 0 ? reason_of_adapter(where.key) : reason_of_proof(where.key);
+    if (where.pending != 0) return reason_of_proof(where.key);
+    return where.is_pooled ? reason_of_pooled(where.key) : reason_of_adapter(where.key);
 }
 
 waiting_by_reason scheduler_state::count_by_reason() const {
@@ -74,6 +81,9 @@ waiting_by_reason scheduler_state::count_by_reason() const {
         const auto& queue = queues_[key];
         if (!queue.granted.empty()) {
             counts[static_cast<std::size_t>(reason_of_adapter(key))] += queue.granted.size();
+        }
+        if (!queue.pooled.empty()) {
+            counts[static_cast<std::size_t>(reason_of_pooled(key))] += queue.pooled.size();
         }
         for (const auto& [who, waiting] : queue.pending) {
             counts[static_cast<std::size_t>(reason_of_proof(key))] += waiting.size();

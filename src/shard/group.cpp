@@ -1,9 +1,11 @@
 #include "shard/group.hpp"
 
 #include "shard/messages.hpp"
+#include "shard/pooled_messages.hpp"
 #include "shard/scan.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 namespace truffula::shard {
@@ -84,6 +86,31 @@ private:
     std::shared_ptr<std::optional<clock::time_point>> answered_;
 };
 
+/// Embed or Classify: every shard computes the whole batch, the first answer for an id counts.
+class pooled_call final : public pending_call<std::vector<pooled_result>> {
+public:
+    pooled_call(calls pending, pooled_reader read) : pending_(std::move(pending)), read_(read) {}
+
+    boost::asio::awaitable<result<std::vector<pooled_result>>> get() override {
+        auto answers = co_await gather(pending_);
+        if (!answers) co_return answers.error();
+        std::vector<pooled_result> united;
+        std::unordered_set<std::uint64_t> seen;
+        for (const auto& bytes : *answers) {
+            auto read = read_(bytes);
+            if (!read) co_return read.error();
+            for (auto& one : *read) {
+                if (seen.insert(one.request_id).second) united.push_back(std::move(one));
+            }
+        }
+        co_return std::move(united);
+    }
+
+private:
+    calls pending_;
+    pooled_reader read_;
+};
+
 }  // namespace
 
 class step_call final : public pending_call<step_answer> {
@@ -145,6 +172,22 @@ shard_group::started<cached_batch> connected_group::start_filter(
     return std::make_unique<filter_call>(std::move(pending), answered_);
 }
 
+shard_group::started<std::vector<pooled_result>> connected_group::start_pooled(
+    std::string_view method, std::string_view request, pooled_reader read) {
+    answered_->reset();  // the next Decode follows this call, not the last answer
+    return std::make_unique<pooled_call>(send(method, request, call_timeout_), read);
+}
+
+shard_group::started<std::vector<pooled_result>> connected_group::start_embed(
+    const prefill_batch& batch) {
+    return start_pooled("Embed", embed_message(batch), read_embed_answer);
+}
+
+shard_group::started<std::vector<pooled_result>> connected_group::start_classify(
+    const prefill_batch& batch) {
+    return start_pooled("Classify", classify_message(batch), read_classify_answer);
+}
+
 shard_group::awaitable_result<> connected_group::clear_cache(
     std::optional<std::uint64_t> batch_id) {
     const auto answers = co_await ask("ClearCache", clear_cache_message(batch_id), call_timeout_);
@@ -181,10 +224,22 @@ shard_group::awaitable_result<> connected_group::health() {
     co_return result<>{};
 }
 
-shard_group::awaitable_result<> connected_group::health_prefill() {
-    const auto answers =
-        co_await ask("Prefill", health_prefill_message(block_size_), call_timeout_);
+shard_group::awaitable_result<> connected_group::health_request(inference::task kind) {
+    if (kind == inference::task::generate) {
+        const auto answers =
+            co_await ask("Prefill", health_message(block_size_, prefill_message), call_timeout_);
+        if (!answers) co_return answers.error();
+        co_return result<>{};
+    }
+    const bool embeds = kind == inference::task::embed;
+    auto message = health_message(block_size_, embeds ? embed_message : classify_message);
+    auto asked = start_pooled(
+        embeds ? "Embed" : "Classify", message, embeds ? read_embed_answer : read_classify_answer);
+    const auto answers = co_await asked->get();
     if (!answers) co_return answers.error();
+    for (const auto& one : *answers) {
+        if (!one.answer) co_return one.answer.error();
+    }
     co_return result<>{};
 }
 

@@ -8,6 +8,8 @@
 
 namespace truffula::shard {
 
+using pooled_reader = result<std::vector<pooled_result>> (*)(std::string_view bytes);
+
 /// A group over open connections, in rank order. It has not asked the shards anything yet.
 class connected_group final : public shard_group {
 public:
@@ -18,12 +20,14 @@ public:
     started<step_answer> start_decode(std::span<const cached_batch* const> batches) override;
     started<cached_batch> start_filter(
         std::uint64_t batch_id, std::span<const std::uint64_t> request_ids) override;
+    started<std::vector<pooled_result>> start_embed(const prefill_batch& batch) override;
+    started<std::vector<pooled_result>> start_classify(const prefill_batch& batch) override;
     awaitable_result<> clear_cache(std::optional<std::uint64_t> batch_id) override;
     awaitable_result<std::uint32_t> download_adapter(adapter_call call, duration timeout) override;
     awaitable_result<> load_adapter(adapter_call call, duration timeout) override;
     awaitable_result<> offload_adapter(adapter_call call, duration timeout) override;
     awaitable_result<> health() override;
-    awaitable_result<> health_prefill() override;
+    awaitable_result<> health_request(inference::task kind) override;
     std::optional<duration> last_step_gap() const override { return last_gap_; }
 
     /// What all shards agree on.
@@ -39,6 +43,8 @@ private:
     std::vector<call> send(std::string_view method, std::string_view request, duration timeout);
     awaitable_result<std::vector<std::string>> ask(
         std::string_view method, std::string request, duration timeout);
+    started<std::vector<pooled_result>> start_pooled(
+        std::string_view method, std::string_view request, pooled_reader read);
     started<step_answer> start_step(std::string_view method, std::string_view request);
 
     std::vector<std::unique_ptr<transport>> shards_;

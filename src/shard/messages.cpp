@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <variant>
 
 namespace truffula::shard {
 namespace {
@@ -22,16 +23,19 @@ void write(const inference::sampling_parameters& from, wire::NextTokenChooserPar
     if (from.schema) to.set_schema(*from.schema);
 }
 
+void write(const inference::input_chunk& from, wire::InputChunk& to) {
+    if (const auto* const text = std::get_if<std::string>(&from)) {
+        to.set_text(*text);
+    } else {
+        const auto& image = std::get<inference::image>(from);
+        to.mutable_image()->set_data(image.bytes);
+        to.mutable_image()->set_mimetype(image.mime_type);
+    }
+}
+
 void write(const prefill_request& from, wire::Request& to) {
     const auto& what = *from.what;
-    to.set_id(from.id);
-    to.set_inputs(what.inputs);
-    if (!what.input_ids.empty()) {
-        auto& tokenized = *to.mutable_tokenized_inputs();
-        tokenized.mutable_ids()->Assign(what.input_ids.begin(), what.input_ids.end());
-        tokenized.add_input_chunks()->set_text(what.inputs);
-    }
-    to.set_truncate(what.truncate);
+    write_common(from, to);
     write(what.sampling, *to.mutable_parameters());
     to.mutable_parameters()->set_adapter_id(from.adapter_id);
     auto& stopping = *to.mutable_stopping_parameters();
@@ -39,9 +43,6 @@ void write(const prefill_request& from, wire::Request& to) {
     for (const auto& stop : what.stopping.stop_sequences) stopping.add_stop_sequences(stop);
     stopping.set_ignore_eos_token(what.stopping.ignore_eos_token);
     to.set_prefill_logprobs(what.prefill_logprobs);
-    to.set_adapter_index(from.adapter_index);
-    to.mutable_blocks()->Assign(from.blocks.begin(), from.blocks.end());
-    to.mutable_slots()->Assign(from.slots.begin(), from.slots.end());
 }
 
 void write(const adapter::parameters& from, wire::AdapterParameters& to) {
@@ -72,6 +73,22 @@ adapter::parameters read(const wire::AdapterParameters& from) {
 }
 
 }  // namespace
+
+void write_common(const prefill_request& from, wire::Request& to) {
+    const auto& what = *from.what;
+    to.set_id(from.id);
+    to.set_inputs(what.inputs);
+    if (!what.input_ids.empty()) {
+        auto& tokenized = *to.mutable_tokenized_inputs();
+        tokenized.mutable_ids()->Assign(what.input_ids.begin(), what.input_ids.end());
+        if (what.chunks.empty()) tokenized.add_input_chunks()->set_text(what.inputs);
+        for (const auto& chunk : what.chunks) write(chunk, *tokenized.add_input_chunks());
+    }
+    to.set_truncate(what.truncate);
+    to.set_adapter_index(from.adapter_index);
+    to.mutable_blocks()->Assign(from.blocks.begin(), from.blocks.end());
+    to.mutable_slots()->Assign(from.slots.begin(), from.slots.end());
+}
 
 std::string prefill_message(const prefill_batch& batch) {
     wire::PrefillRequest m;
@@ -116,7 +133,8 @@ std::string offload_message(const adapter_call& call) {
     return m.SerializeAsString();
 }
 
-std::string health_prefill_message(std::uint32_t block_size) {
+std::string health_message(
+    std::uint32_t block_size, std::string (*write)(const prefill_batch& batch)) {
     constexpr auto dummy = std::numeric_limits<std::uint64_t>::max();
     inference::request what;
     what.inputs = "liveness";
@@ -136,7 +154,7 @@ std::string health_prefill_message(std::uint32_t block_size) {
     batch.requests.push_back(std::move(r));
     batch.max_tokens = 2;
     batch.max_blocks = 1;
-    return prefill_message(batch);
+    return write(batch);
 }
 
 model_info read_info(const wire::InfoResponse& from) {

@@ -22,7 +22,13 @@ std::string download_message(const adapter_call& call);
 std::string load_message(const adapter_call& call);
 std::string offload_message(const adapter_call& call);
 std::string warmup_message(const warmup_limits& limits);
-std::string health_prefill_message(std::uint32_t block_size);
+
+/// The dummy request of contract section 13, written by `write`.
+std::string health_message(
+    std::uint32_t block_size, std::string (*write)(const prefill_batch& batch));
+
+/// What every request of a batch has, whatever its task.
+void write_common(const prefill_request& from, wire::Request& to);
 
 /// \errors `errc::protocol` if `bytes` is no such message.
 template <class Message>

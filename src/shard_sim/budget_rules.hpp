@@ -38,12 +38,13 @@ public:
         std::size_t held_blocks,
         violation_log& log) const;
 
-    bool warmed_up() const { return prefill_budget_.has_value(); }
-
-private:
+    /// Checks a batch that is computed in one call: as above, the prompts alone.
     void check_prefill(
         const wire::Batch& batch, const std::vector<request_size>& fresh, violation_log& log) const;
 
+    bool warmed_up() const { return prefill_budget_.has_value(); }
+
+private:
     model_options options_;
     std::optional<std::uint32_t> prefill_budget_;
 };

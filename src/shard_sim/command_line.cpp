@@ -107,7 +107,10 @@ void add_model_options(CLI::App& app, model_options& m, raw_options& raw) {
         ->group(g)
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--max-new", m.max_new, "No text is longer (tokens); 0: no cap")->group(g);
-    app.add_option("--fail-prompt", m.fail_prompts, "A Prefill with this text in a prompt fails")
+    app.add_option(
+           "--fail-prompt",
+           m.fail_prompts,
+           "A Prefill, Embed or Classify with this text in a prompt fails")
         ->group(g);
     app.add_flag("--no-generation", raw.no_generation, "supports_generation false")->group(g);
     app.add_flag("--embeddings", m.supports_embeddings, "supports_embeddings true")->group(g);

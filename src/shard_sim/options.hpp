@@ -35,7 +35,7 @@ struct model_options {
     bool supports_generation = true;
     bool supports_embeddings = false;
     bool supports_classification = false;
-    std::vector<std::string> fail_prompts;  ///< A Prefill with such a prompt fails as a whole.
+    std::vector<std::string> fail_prompts;  ///< A call with such a prompt fails as a whole.
 };
 
 /// Adapters as this shard knows them.

@@ -59,7 +59,20 @@ void protocol_checker::check_head(const wire::Batch& batch) {
 
 void protocol_checker::compute(const wire::Batch& batch) {
     check_head(batch);
-    for (const auto& r : batch.requests()) adapters_.use(r, log_);
+    if (batch.id() == health_id) return;
+    std::vector<request_size> sizes;
+    std::set<std::uint64_t> named;
+    for (const auto& r : batch.requests()) {
+        if (live_ids_.contains(r.id()) || !named.insert(r.id()).second) {
+            log_.add(violation::request_id_reused, request_name(r.id()));
+            continue;
+        }
+        adapters_.use(r, log_);
+        sizes.push_back(size_of(r));
+        if (model_.kind == layout::paged) claim_blocks(r);
+    }
+    budgets_.check_prefill(batch, sizes, log_);
+    for (const auto id : named) blocks_.release(id);
 }
 
 void protocol_checker::prefill(const wire::PrefillRequest& request) {
@@ -126,7 +139,7 @@ void protocol_checker::claim_blocks(const wire::Request& request) {
     claim.blocks = view(request.blocks());
     claim.slots = view(request.slots());
     claim.cache_len = request.cache_len();
-    claim.max_new_tokens = request.stopping_parameters().max_new_tokens();
+    claim.max_new_tokens = std::max(1U, request.stopping_parameters().max_new_tokens());
     blocks_.take(claim, log_);
 }
 

@@ -33,6 +33,17 @@ bool loses_batches(const std::optional<fault>& wrong) {
     return is(wrong, fault_kind::fail) || is(wrong, fault_kind::hang);
 }
 
+/// The text of `bad` that a prompt of the batch holds: the whole call fails of it.
+std::optional<std::string> poison_in(
+    const wire::Batch& batch, const std::vector<std::string>& bad) {
+    for (const auto& r : batch.requests()) {
+        for (const auto& text : bad) {
+            if (r.inputs().find(text) != std::string::npos) return text;
+        }
+    }
+    return std::nullopt;
+}
+
 std::vector<std::uint64_t> ids_of(const wire::DecodeRequest& in) {
     std::vector<std::uint64_t> ids;
     for (const auto& b : in.batches()) ids.push_back(b.id());
@@ -126,14 +137,19 @@ void shard::publish(step done, const std::optional<fault>& wrong, Response& out)
     if (done.batch) *out.mutable_batch() = *done.batch;
 }
 
+std::chrono::microseconds shard::cost_of(const wire::Batch& batch) const {
+    auto cost = options_.costs.prefill_base;
+    for (const auto& r : batch.requests()) {
+        cost += size_of(r).uncached * options_.costs.prefill_token;
+    }
+    return cost;
+}
+
 outcome shard::prefill(
     const wire::PrefillRequest& in, wire::PrefillResponse& out, const std::optional<fault>& wrong) {
     checker_.prefill(in);
     const auto id = in.batch().id();
-    auto cost = options_.costs.prefill_base;
-    for (const auto& r : in.batch().requests()) {
-        cost += size_of(r).uncached * options_.costs.prefill_token;
-    }
+    const auto cost = cost_of(in.batch());
     std::string why;
     const auto label = [&](const wire::Request& r) {
         const auto known = adapters_.label_at(r.adapter_index());
@@ -175,6 +191,10 @@ outcome shard::decode(
 outcome shard::embed(const wire::EmbedRequest& in, wire::EmbedResponse& out) {
     checker_.compute(in.batch());
     if (!options_.model.supports_embeddings) return failed("Model does not support embeddings");
+    if (const auto text = poison_in(in.batch(), options_.model.fail_prompts)) {
+        out.set_errormsg("cannot embed a prompt with '" + *text + "'");
+        return took(options_.costs.prefill_base);
+    }
     constexpr int width = 8;
     for (const auto& r : in.batch().requests()) {
         auto& one = *out.add_embeddings();
@@ -186,13 +206,16 @@ outcome shard::embed(const wire::EmbedRequest& in, wire::EmbedResponse& out) {
             one.add_values(static_cast<float>(hash % 2'000) / 1'000.0F - 1.0F);
         }
     }
-    return took(options_.costs.prefill_base);
+    return took(cost_of(in.batch()));
 }
 
 outcome shard::classify(const wire::ClassifyRequest& in, wire::ClassifyResponse& out) {
     checker_.compute(in.batch());
     if (!options_.model.supports_classification) {
         return failed("Model does not support classification");
+    }
+    if (const auto text = poison_in(in.batch(), options_.model.fail_prompts)) {
+        return failed("cannot classify a prompt with '" + *text + "'");
     }
     for (const auto& r : in.batch().requests()) {
         auto& one = *out.add_classify_prediction_lists();
@@ -202,7 +225,7 @@ outcome shard::classify(const wire::ClassifyRequest& in, wire::ClassifyResponse&
             one.add_scores(static_cast<float>(id % 100) / 100.0F);
         }
     }
-    return took(options_.costs.prefill_base);
+    return took(cost_of(in.batch()));
 }
 
 }  // namespace truffula::shard_sim

@@ -61,6 +61,7 @@ public:
     std::string report() const;
 
 private:
+    std::chrono::microseconds cost_of(const wire::Batch& batch) const;
     template <class Response>
     void publish(step done, const std::optional<fault>& wrong, Response& out);
     void lose(std::span<const std::uint64_t> ids);

@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -30,6 +31,9 @@ public:
         std::vector<std::string> calls;  ///< In order: `prefill 0:1,2`, `decode 0`, `filter 0:2`.
         std::deque<error> fail_prefill;  ///< Taken by the next Prefills; no code: none.
         std::deque<error> fail_decode;
+        std::deque<error> fail_pooled;
+        std::function<void(std::vector<shard::pooled_result>&)> alter_pooled;
+        std::function<void()> during_pooled;  ///< Runs while the shard computes.
         std::function<void(wire::DecodeResponse&)>
             alter_step;                    ///< Every Prefill and Decode answer.
         std::set<std::uint64_t> poisoned;  ///< Prefills with these fail.
@@ -95,6 +99,15 @@ public:
         return later(result<shard::cached_batch>{view(batch_id)});
     }
 
+    started<std::vector<shard::pooled_result>> start_embed(
+        const shard::prefill_batch& batch) override {
+        return start_pooled("embed ", batch);
+    }
+    started<std::vector<shard::pooled_result>> start_classify(
+        const shard::prefill_batch& batch) override {
+        return start_pooled("classify ", batch);
+    }
+
     awaitable_result<> clear_cache(std::optional<std::uint64_t> id) override {
         script_->calls.push_back("clear " + (id ? std::to_string(*id) : std::string{"all"}));
         if (id) batches_.erase(*id);
@@ -121,8 +134,9 @@ public:
         if (!script_->healthy) co_return error{errc::rpc_failed, "ill"};
         co_return result<>{};
     }
-    awaitable_result<> health_prefill() override {
-        script_->calls.push_back("health_prefill");
+    awaitable_result<> health_request(inference::task kind) override {
+        constexpr std::array names{"health_prefill", "health_embed", "health_classify"};
+        script_->calls.push_back(names.at(static_cast<std::size_t>(kind)));
         if (!script_->healthy) co_return error{errc::rpc_failed, "ill"};
         co_return result<>{};
     }
@@ -160,6 +174,31 @@ private:
     template <class T>
     started<T> failed(error why) {
         return later(result<T>{std::move(why)});
+    }
+    /// Each request gets its id: as a vector of one, or as its label.
+    started<std::vector<shard::pooled_result>> start_pooled(
+        std::string line, const shard::prefill_batch& batch) {
+        line += std::to_string(batch.id) + ":";
+        bool fails = false;
+        std::vector<shard::pooled_result> out;
+        for (const auto& r : batch.requests) {
+            if (line.back() != ':') line += ',';
+            line += std::to_string(r.id);
+            fails = fails || script_->poisoned.contains(r.id);
+            auto answer = std::make_shared<inference::pooled_answer>();
+            answer->embedding = {static_cast<float>(r.id)};
+            answer->labels = {std::to_string(r.id)};
+            answer->label_scores = {0.5F};
+            out.push_back({r.id, std::shared_ptr<const inference::pooled_answer>{answer}});
+        }
+        script_->calls.push_back(line);
+        using answers = std::vector<shard::pooled_result>;
+        if (fails) return failed<answers>({errc::rpc_failed, "poisoned prompt"});
+        if (auto why = take(script_->fail_pooled)) return failed<answers>(*why);
+        if (script_->alter_pooled) script_->alter_pooled(out);
+        auto answer = later(result<answers>{std::move(out)});
+        if (script_->during_pooled) script_->during_pooled();
+        return answer;
     }
     static std::optional<error> take(std::deque<error>& from) {
         if (from.empty()) return std::nullopt;

@@ -27,6 +27,7 @@ struct asked {
     std::uint32_t output = 10;
     std::string token = {};
     adapter::source from = adapter::source::local;
+    inference::task kind = inference::task::generate;
 };
 
 /// A scheduler in virtual time whose adapter calls succeed at once, unless told otherwise.
@@ -53,6 +54,7 @@ struct scheduler_world {
 
     scheduler::entry make(scheduler::request_id id, const asked& what) {
         auto request = std::make_shared<inference::request>();
+        request->kind = what.kind;
         request->input_length = what.input;
         request->stopping.max_new_tokens = what.output;
         auto ref = std::make_shared<adapter::adapter_ref>();
@@ -92,7 +94,15 @@ struct scheduler_world {
         const scheduler::join_terms& terms = {},
         std::uint32_t prefill = 1000,
         std::uint32_t total = 4000) {
-        auto batch = state.next_batch(in_use(), terms, prefill, total, now);
+        return start(state.next_batch(in_use(), terms, prefill, total, now));
+    }
+
+    /// Likewise of requests that do not generate.
+    std::vector<scheduler::request_id> next_pooled(std::uint32_t prefill = 1000) {
+        return start(state.next_pooled_batch(in_use(), prefill, now));
+    }
+
+    std::vector<scheduler::request_id> start(std::vector<scheduler::scheduled_entry> batch) {
         std::vector<scheduler::request_id> ids;
         for (auto& e : batch) {
             ids.push_back(e.what.id);
@@ -114,7 +124,9 @@ struct scheduler_world {
             if (at->what.id != id) continue;
             const auto what = at->what.what;
             running.erase(at);
-            state.ended(what->input_length, what->stopping.max_new_tokens);
+            if (what->kind == inference::task::generate) {
+                state.ended(what->input_length, what->stopping.max_new_tokens);
+            }
             return;
         }
     }

@@ -28,7 +28,7 @@ public:
     virtual void batch_formed(std::size_t /*size*/, bool /*joins*/, bool /*overdue*/) {}
     virtual void running(std::size_t /*requests*/, std::uint64_t /*max_tokens*/) {}
 
-    /// `method`: `prefill` or `decode`.
+    /// `method`: `prefill`, `decode`, `embed` or `classify`.
     virtual void inference_done(std::string_view /*method*/, bool /*succeeded*/, duration) {}
     virtual void step_gap(duration) {}
     virtual void protocol_error(std::string_view /*kind*/, std::uint32_t /*count*/) {}

@@ -4,9 +4,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace truffula::inference {
+
+/// What a request asks of the model. Requests of different tasks never share a batch.
+enum class task : std::uint8_t { generate, embed, classify };
 
 /// How tokens are picked. Defaults are those of the wire when a client names nothing.
 struct sampling_parameters {
@@ -25,7 +29,7 @@ struct sampling_parameters {
 };
 
 struct stopping_parameters {
-    std::uint32_t max_new_tokens = 0;  ///< At least 1 once validated.
+    std::uint32_t max_new_tokens = 0;  ///< At least 1 once validated; 1 if nothing is generated.
     std::vector<std::string> stop_sequences;
     bool ignore_eos_token = false;
 };
@@ -33,10 +37,21 @@ struct stopping_parameters {
 /// Who goes first where the policy knows classes.
 enum class priority : std::uint8_t { interactive, batch };
 
-/// A validated request for text. Immutable once made: shared between threads.
+/// An image of a prompt, in its own file format.
+struct image {
+    std::string bytes;
+    std::string mime_type;
+};
+
+/// A piece of a prompt, in order.
+using input_chunk = std::variant<std::string, image>;
+
+/// A validated request. Immutable once made: shared between threads.
 struct request {
+    task kind = task::generate;
     std::string inputs;                    ///< Already cut when `truncate` cut it.
     std::vector<std::uint32_t> input_ids;  ///< Empty without a tokenizer.
+    std::vector<input_chunk> chunks;       ///< Of a prompt with images; empty: the text is all.
     std::uint32_t input_length = 0;        ///< Tokens that budgets count.
     std::uint32_t truncate = 0;            ///< As sent to shards (contract 12.2).
     sampling_parameters sampling;

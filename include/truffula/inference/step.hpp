@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,14 +41,22 @@ struct generated_text {
     std::optional<std::uint64_t> seed;  ///< None when greedy.
 };
 
+/// The whole answer to a request that does not generate: it comes from one call.
+struct pooled_answer {
+    std::vector<float> embedding;     ///< Of `task::embed`: at least one number, all finite.
+    std::vector<std::string> labels;  ///< Of `task::classify`: one for each token.
+    std::vector<float> label_scores;  ///< As many, all finite.
+};
+
 /// What one shard call gave one request.
 struct step {
     /// The request was started over: everything received before is void. Then nothing else is set.
     bool restarted = false;
     std::uint32_t prefill_length = 0;  ///< Prompt tokens, in the first step; 0: not reported.
-    std::vector<prefill_token> prefill_tokens;  ///< Only if asked for.
-    std::vector<token> tokens;                  ///< More than one with speculation.
-    std::optional<generated_text> finished;     ///< Ends the request.
+    std::vector<prefill_token> prefill_tokens;    ///< Only if asked for.
+    std::vector<token> tokens;                    ///< More than one with speculation.
+    std::optional<generated_text> finished;       ///< Ends the request.
+    std::shared_ptr<const pooled_answer> pooled;  ///< Ends a request that does not generate.
 };
 
 /// When a request passed its stations, for response headers and metrics.

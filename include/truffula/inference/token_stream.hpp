@@ -17,7 +17,7 @@ class token_stream {
 public:
     virtual ~token_stream() = default;
 
-    /// Waits for the next step; nothing after the step that has `finished`.
+    /// Waits for the next step; nothing after the step that has `finished` or `pooled`.
     ///
     /// \errors what ended the request; later calls give the same.
     /// \cancellation terminal; the stream stays usable.

@@ -108,7 +108,15 @@ public:
         std::uint32_t prefill_token_budget,
         std::uint32_t token_budget);
 
-    /// Waits until `next_batch` may have a new answer. One waiter at a time.
+    /// A batch of waiting requests that do not generate, all of one task; nothing if there are
+    /// none. It must have been answered before the next call of this or `next_batch`.
+    ///
+    /// \param adapters_in_use as above, those of a batch about to join included.
+    /// \errors, \cancellation as `next_batch`.
+    boost::asio::awaitable<result<std::optional<scheduled_batch>>> next_pooled_batch(
+        std::vector<adapter_key> adapters_in_use, std::uint32_t prefill_token_budget);
+
+    /// Waits until one of the two may have a new answer. One waiter at a time.
     ///
     /// \errors `errc::stopped`, `errc::cancelled`.
     boost::asio::awaitable<result<>> wait_runnable();

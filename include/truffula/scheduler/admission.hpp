@@ -8,27 +8,24 @@
 
 namespace truffula::scheduler {
 
-/// The right to occupy the engine, for one sequence. Given back on destruction, from any thread.
+/// The right to occupy the engine, for one sequence. Given back when the last of those that share
+/// it is destroyed, from any thread.
 class permit {
 public:
     permit() = default;
-    permit(permit&& other) noexcept : in_use_(std::move(other.in_use_)) {}
-    permit& operator=(permit&& other) noexcept {
-        std::swap(in_use_, other.in_use_);
-        return *this;
-    }
-    ~permit() {
-        if (in_use_) in_use_->fetch_sub(1, std::memory_order_relaxed);
-    }
+    permit(permit&&) noexcept = default;
+    permit& operator=(permit&&) noexcept = default;
 
-    explicit operator bool() const noexcept { return in_use_ != nullptr; }
+    /// The same right once more: for requests of one client that follow each other.
+    permit share() const { return permit{held_}; }
+
+    explicit operator bool() const noexcept { return held_ != nullptr; }
 
 private:
     friend class admission;
-    explicit permit(std::shared_ptr<std::atomic<std::size_t>> in_use)
-        : in_use_(std::move(in_use)) {}
+    explicit permit(std::shared_ptr<const void> held) : held_(std::move(held)) {}
 
-    std::shared_ptr<std::atomic<std::size_t>> in_use_;
+    std::shared_ptr<const void> held_;
 };
 
 /// Counts permits: what bounds the unbounded mailbox. \threads any.
@@ -42,7 +39,10 @@ public:
         auto used = in_use_->load(std::memory_order_relaxed);
         while (used < limit_) {
             if (in_use_->compare_exchange_weak(used, used + 1, std::memory_order_relaxed)) {
-                return permit{in_use_};
+                const auto give_back = [in_use = in_use_](const void*) {
+                    in_use->fetch_sub(1, std::memory_order_relaxed);
+                };
+                return permit{std::shared_ptr<const void>{this, give_back}};
             }
         }
         return std::nullopt;

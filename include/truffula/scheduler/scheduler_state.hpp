@@ -11,6 +11,7 @@
 #include "truffula/scheduler/policy.hpp"
 #include "truffula/scheduler/wait_reason.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -86,11 +87,19 @@ public:
         std::uint32_t token_budget,
         time_point now);
 
+    /// The next batch of requests that do not generate, all of one task: that of the oldest. They
+    /// leave strictly in arrival order, over all adapters, and take nothing of the total budget.
+    ///
+    /// \param in_use adapters that the running batch names, and the one about to join it.
+    /// \param prefill_token_budget tokens that the batch may take.
+    std::vector<scheduled_entry> next_pooled_batch(
+        std::span<const adapter_key> in_use, std::uint32_t prefill_token_budget, time_point now);
+
     /// Takes back requests of a batch that was never sent, each to its old place, unless its
     /// client has left. Their blocks have been given up before.
     void give_back(std::vector<entry> unused, time_point now);
 
-    /// A request that `next_batch` gave has left the shards (or never reached them).
+    /// A generating request that `next_batch` gave has left the shards (or never reached them).
     void ended(std::uint32_t input_tokens, std::uint32_t new_tokens);
 
     /// The same, and so many tokens were made for it: corrects what its owner has had.
@@ -147,6 +156,7 @@ private:
 
     struct adapter_queue {
         entry_queue granted;
+        entry_queue pooled;                                  // granted, too; they do not generate
         std::map<adapter::credential, entry_queue> pending;  // for the proof of an api token
         bool is_open = false;                                // may be scheduled
         time_point open_since;
@@ -158,8 +168,10 @@ private:
         adapter_key key = adapter::base_key;
         adapter::credential pending = 0;
         double rank = 0;
+        bool is_pooled = false;
     };
     struct room;
+    using open_line = std::map<request_id, adapter_key>;  // by arrival
 
     void enqueue(entry e, time_point now);
     std::optional<error> too_late(const entry& e, adapter_key key, time_point now) const;
@@ -175,6 +187,7 @@ private:
     waiting_now who_waits(time_point now) const;
     wait_reason reason_of_adapter(adapter_key key) const;
     wait_reason reason_of_proof(adapter_key key) const;
+    wait_reason reason_of_pooled(adapter_key key) const;
     void note_held(adapter_queue& queue, wait_reason by) const;
     void update(adapter_key key);
     void note_in_use(std::span<const adapter_key> in_use, time_point now);
@@ -188,6 +201,14 @@ private:
         time_point now);
     void note_overtaken(adapter_key key, std::span<const scheduled_entry> taken, time_point now);
     queue_place barrier(time_point now);
+    void mark_running(std::span<const scheduled_entry> taken, time_point now);
+    open_line& line_of(inference::task kind);
+    void insert_pooled(entry e, adapter_key key);
+    void set_pooled_open(const adapter_queue& queue, adapter_key key);
+    bool has_open_pooled() const { return !pooled_[0].empty() || !pooled_[1].empty(); }
+    std::optional<scheduled_entry> take_pooled(
+        const open_line& line, batch_cost& joining, std::uint64_t prefill_token_budget);
+    bool holds_back_for_pooled(time_point now) const;
     adapter_queue& queue_of(adapter_key key);
 
     scheduler_settings settings_;
@@ -202,12 +223,14 @@ private:
     std::map<queue_place, adapter_key> starved_;               // overtaken beyond its limit
     std::set<std::pair<time_point, request_id>> deadlines_;    // of those that wait
     fair_shares shares_;
-    std::uint64_t calls_ = 0;                  // of `next_batch`
-    std::optional<wait_reason> call_held_by_;  // the last of them, as a whole
-    drain_rate drain_;                         // of those that may be scheduled
-    std::vector<adapter_key> in_use_;          // sorted
-    std::size_t open_count_ = 0;               // requests that may be scheduled
-    std::chrono::microseconds open_since_{};   // sum over them; nanoseconds would overflow
+    std::uint64_t calls_ = 0;                         // of `next_batch`
+    std::optional<wait_reason> call_held_by_;         // the last of them, as a whole
+    drain_rate drain_;                                // of those that may be scheduled
+    std::vector<adapter_key> in_use_;                 // sorted
+    std::size_t open_count_ = 0;                      // requests that may be scheduled
+    std::chrono::microseconds open_since_{};          // sum over them; nanoseconds would overflow
+    std::array<open_line, 2> pooled_;                 // those that do not generate
+    std::optional<time_point> pooled_blocked_since_;  // their head got no blocks
     std::vector<std::pair<entry, error>> failed_;
     bool runnable_ = false;
 };

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "truffula/adapter/identity.hpp"
+#include "truffula/error/error.hpp"
+#include "truffula/inference/step.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -60,6 +62,13 @@ struct step_answer {
     std::vector<answer_buffer> buffers;  ///< One per shard, in rank order.
     std::vector<generation_span> spans;
     std::optional<cached_batch> batch;  ///< None: every request of the call has ended.
+};
+
+/// What a group answered one request of Embed or Classify.
+struct pooled_result {
+    std::uint64_t request_id = 0;
+    /// \errors `errc::protocol`: no vector, a number that is not finite, unequal lists.
+    result<std::shared_ptr<const inference::pooled_answer>> answer;
 };
 
 }  // namespace truffula::shard

@@ -94,6 +94,12 @@ public:
     virtual started<cached_batch> start_filter(
         std::uint64_t batch_id, std::span<const std::uint64_t> request_ids) = 0;
 
+    /// Computes a batch of requests that do not generate; `batch` may go once the function has
+    /// returned. The shards keep nothing of it. Every shard answers for all requests: the first
+    /// answer for an id counts.
+    virtual started<std::vector<pooled_result>> start_embed(const prefill_batch& batch) = 0;
+    virtual started<std::vector<pooled_result>> start_classify(const prefill_batch& batch) = 0;
+
     /// Forgets a batch, or all.
     virtual awaitable_result<> clear_cache(std::optional<std::uint64_t> batch_id) = 0;
 
@@ -106,8 +112,8 @@ public:
     /// RPC Health on all shards; all have to agree.
     virtual awaitable_result<> health() = 0;
 
-    /// The dummy Prefill of contract section 13, outside every batch.
-    virtual awaitable_result<> health_prefill() = 0;
+    /// The dummy request of contract section 13, outside every batch.
+    virtual awaitable_result<> health_request(inference::task kind) = 0;
 
     /// Time between the arrival of the last answer to Prefill, Decode or FilterBatch (all shards)
     /// and the write of the Decode after it; none before the first.
