@@ -103,6 +103,25 @@ const std::string_view answer_schemas = R"json({
     "index": {"type": "integer"}, "message": {"type": "object"},
     "finish_reason": {"enum": ["stop", "length", "content_filter"]}}}},
   "usage": {"$ref": "#/components/schemas/Usage"}, "system_fingerprint": {"type": "string"}}},
+"Embedding": {"type": "object", "required": ["embeddings"], "properties": {
+  "embeddings": {"type": "array", "items": {"type": "number"}}}},
+"Entity": {"type": "object", "required": ["entity_group", "score", "word", "start", "end"],
+ "properties": {"entity_group": {"type": "string"}, "score": {"type": "number"},
+  "word": {"type": "string"}, "start": {"type": "integer"}, "end": {"type": "integer"}}},
+"Entities": {"type": "array", "items": {"$ref": "#/components/schemas/Entity"}},
+"EmbeddingList": {"type": "object", "required": ["object", "data", "model", "usage"],
+ "properties": {"object": {"const": "list"}, "model": {"type": "string"},
+  "data": {"type": "array", "minItems": 1, "items": {"type": "object",
+   "required": ["object", "index", "embedding"], "properties": {
+    "object": {"const": "embedding"}, "index": {"type": "integer"},
+    "embedding": {"type": ["array", "string"], "items": {"type": "number"}}}}},
+  "usage": {"type": "object", "required": ["prompt_tokens", "total_tokens"], "properties": {
+    "prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}}}}},
+"LoraxEmbeddings": {"type": "object", "required": ["embeddings"], "properties": {
+  "embeddings": {"type": "array", "items": {"type": "object",
+   "required": ["index", "embedding", "object"], "properties": {
+    "index": {"type": "integer"}, "object": {"const": "embedding"},
+    "embedding": {"type": "array", "items": {"type": "number"}}}}}}},
 "Model": {"type": "object", "required": ["id", "object", "created", "owned_by", "state"],
  "properties": {"id": {"type": "string"}, "object": {"const": "model"},
   "created": {"type": "integer"}, "owned_by": {"type": "string"}, "root": {"type": "string"},

@@ -22,6 +22,10 @@ enum class answer_way : std::uint8_t {
 // One coroutine per route. While the router shuts down all but `/info` and `/metrics` answer 503.
 boost::asio::awaitable<http::response> serve_generation(
     shared_services with, shared_request from, answer_way way);
+boost::asio::awaitable<http::response> serve_embed(shared_services with, shared_request from);
+boost::asio::awaitable<http::response> serve_classify(shared_services with, shared_request from);
+boost::asio::awaitable<http::response> serve_classify_batch(
+    shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_tokenize(shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_health(shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_startup(shared_services with, shared_request from);

@@ -157,4 +157,13 @@ void append_float(std::string& out, float value) {
     }
 }
 
+void append_floats(std::string& out, std::span<const float> values) {
+    out += '[';
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (i > 0) out += ',';
+        append_float(out, values[i]);
+    }
+    out += ']';
+}
+
 }  // namespace truffula::api

@@ -1,6 +1,7 @@
 #include "truffula/api/generate_body.hpp"
 #include "truffula/api/openai/text_body.hpp"
 #include "truffula/api/openapi.hpp"
+#include "truffula/api/pooling_bodies.hpp"
 
 #include <array>
 
@@ -45,11 +46,55 @@ constexpr operation plain(std::string_view path, std::string_view summary) {
         "500 503"};
 }
 
+constexpr operation pooling(
+    std::string_view path,
+    std::string_view summary,
+    const object_schema& (*body)(),
+    std::string_view answer,
+    bool is_list) {
+    return {
+        "post",
+        path,
+        "native",
+        summary,
+        body,
+        answer,
+        json,
+        is_list,
+        false,
+        error_shape::native,
+        "400 404 413 415 422 424 429 500 503"};
+}
+
+constexpr operation embeddings(std::string_view answer, error_shape errors) {
+    const auto statuses = errors == error_shape::openai ? of_openai : of_generation;
+    return {
+        "post",
+        "/v1/embeddings",
+        "openai",
+        "Embed texts",
+        &embeddings_body::schema,
+        answer,
+        json,
+        false,
+        false,
+        errors,
+        statuses};
+}
+
 constexpr std::array native{
     generating("/generate", "Generate a text", false, false),
     generating("/generate_stream", "Generate a text as server-sent events", false, true),
     generating("/", "Generate a text, streamed if `stream` is true", true, true),
     generating("/invocations", "The same under the name that SageMaker asks for", true, true),
+    pooling("/embed", "Embed a text", &embed_body::schema, "Embedding", false),
+    pooling("/classify", "Find the entities of a text", &classify_body::schema, "Entity", true),
+    pooling(
+        "/classify_batch",
+        "Find the entities of texts",
+        &classify_batch_body::schema,
+        "Entities",
+        true),
     operation{
         "post",
         "/tokenize",
@@ -141,6 +186,7 @@ constexpr auto all_openai = with_native(std::array{
         &openai::completion_body::schema,
         "Completion",
         error_shape::openai),
+    embeddings("EmbeddingList", error_shape::openai),
     model_list,
     one_model,
 });
@@ -152,6 +198,7 @@ constexpr auto all_lorax = with_native(std::array{
         &openai::lorax_completion_body::schema,
         "LoraxCompletion",
         error_shape::native),
+    embeddings("LoraxEmbeddings", error_shape::native),
     model_list,
     one_model,
 });

@@ -1,6 +1,7 @@
 #include "api/collect.hpp"
 #include "api/generation.hpp"
 #include "api/handlers.hpp"
+#include "api/pooling.hpp"
 #include "api/read_body.hpp"
 #include "truffula/api/answers.hpp"
 
@@ -20,6 +21,7 @@ public:
     void validated(std::uint32_t, std::uint32_t) override {}
     void streamed(std::size_t, std::chrono::steady_clock::duration) override {}
     void succeeded(const request_summary&) override {}
+    void succeeded(const pooling_summary&) override {}
     void failed(std::string_view) override {}
 };
 
@@ -42,6 +44,32 @@ asio::awaitable<result<>> probe(std::shared_ptr<const generation_call> call) {
     if (!got) co_return got.error();
     if (got->end.text.empty()) co_return error{errc::empty_generation, "Empty generation"};
     co_return result<>{};
+}
+
+// Nothing when the model embeds or classifies a text.
+asio::awaitable<result<>> probe_pooling(
+    shared_services with, shared_request from, inference::task kind) {
+    auto call = make_pooling_call(with, *from, kind);
+    call->inputs.emplace_back();
+    call->inputs.back().text = "San Francisco";
+    const auto outputs = co_await run_pooling(call);
+    if (!outputs) co_return outputs.error();
+    co_return result<>{};
+}
+
+// All that the model serves, one after the other (contract section 13).
+asio::awaitable<result<>> probe_all(shared_services with, shared_request from) {
+    const auto model = with->engine->model();
+    if (model.supports_classification && with->encoder) {
+        auto state = co_await probe_pooling(with, from, inference::task::classify);
+        if (!state) co_return state;
+    }
+    if (model.supports_embeddings) {
+        auto state = co_await probe_pooling(with, from, inference::task::embed);
+        if (!state) co_return state;
+    }
+    if (!model.supports_generation) co_return result<>{};
+    co_return co_await probe(make_probe(with, from->thread));
 }
 
 bool wants_json(const http::request& from) {
@@ -69,8 +97,7 @@ asio::awaitable<http::response> serve_health(shared_services with, shared_reques
 
 asio::awaitable<http::response> serve_startup(shared_services with, shared_request from) {
     if (with->is_shutting_down()) co_return shutting_down_response();
-    if (!with->engine->model().supports_generation) co_return http::response{};
-    const auto state = co_await probe(make_probe(with, from->thread));
+    const auto state = co_await probe_all(with, from);
     if (state) co_return http::response{};
     auto answer = error_response(state.error());
     answer.status = 500;

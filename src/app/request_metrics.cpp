@@ -22,6 +22,8 @@ request_metrics::request_metrics(
       generated_(all.histogram("lorax_request_generated_tokens", equal_buckets(max_total_tokens))),
       max_new_(all.histogram("lorax_request_max_new_tokens", equal_buckets(max_total_tokens))),
       skipped_(all.summary("lorax_request_skipped_tokens")),
+      inputs_(all.summary("lorax_request_input_count")),
+      entities_(all.summary("lorax_request_classify_output_count")),
       first_token_(all.histogram("truffula_time_to_first_token_seconds", duration_buckets())),
       inter_token_(all.histogram("truffula_inter_token_latency_seconds", duration_buckets())) {}
 
@@ -49,6 +51,18 @@ void request_metrics::succeeded(const api::request_summary& how) {
     generated_.Observe(how.generated_tokens);
     skipped_.Observe(how.skipped_tokens);
     first_token_.Observe(seconds(how.to_first_token));
+}
+
+void request_metrics::succeeded(const api::pooling_summary& how) {
+    inputs_.Observe(static_cast<double>(how.input_lengths.size()));
+    for (const auto length : how.input_lengths) input_length_.Observe(length);
+    total_.Observe(seconds(how.total));
+    validation_.Observe(seconds(how.validation));
+    queue_.Observe(seconds(how.queue));
+    inference_.Observe(seconds(how.inference));
+    if (!how.classifies) return;  // LoRAX counts no embedding as a success
+    success_.Increment();
+    entities_.Observe(static_cast<double>(how.entities));
 }
 
 void request_metrics::failed(std::string_view kind) {

@@ -22,6 +22,7 @@ public:
     void validated(std::uint32_t input_length, std::uint32_t max_new_tokens) override;
     void streamed(std::size_t tokens, std::chrono::steady_clock::duration gap) override;
     void succeeded(const api::request_summary& how) override;
+    void succeeded(const api::pooling_summary& how) override;
     void failed(std::string_view kind) override;
 
 private:
@@ -37,6 +38,8 @@ private:
     prometheus::Histogram& generated_;
     prometheus::Histogram& max_new_;
     prometheus::Summary& skipped_;
+    prometheus::Summary& inputs_;
+    prometheus::Summary& entities_;
     prometheus::Histogram& first_token_;
     prometheus::Histogram& inter_token_;
 };

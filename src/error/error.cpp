@@ -27,6 +27,8 @@ public:
             case errc::deadline_exceeded: return "deadline exceeded";
             case errc::protocol: return "protocol broken";
             case errc::incomplete_generation: return "incomplete generation";
+            case errc::embedding_failure: return "embedding failed";
+            case errc::classification_failure: return "classification failed";
             case errc::timeout: return "timeout";
             case errc::no_tokenizer: return "no tokenizer";
             case errc::template_error: return "chat template failed";
@@ -63,6 +65,8 @@ error_description describe(boost::system::error_code code) noexcept {
         case errc::protocol: return {424, "generation", shard_failed};
         case errc::connection: return {424, "generation", no_shard};
         case errc::incomplete_generation: return {500, "incomplete_generation", ""};
+        case errc::embedding_failure: return {500, "embedding_failure", ""};
+        case errc::classification_failure: return {500, "classification_failure", ""};
         case errc::timeout: return {408, "timeout", ""};
         case errc::no_tokenizer: return {404, "no fast tokenizer", ""};
         case errc::template_error: return {422, "template_error", template_failed};

@@ -13,19 +13,21 @@ namespace truffula {
 
 /// What can go wrong. `describe()` is the one table from these to HTTP (contract section 7).
 enum class errc {
-    overloaded = 1,         ///< No permit was free; the client may retry.
-    validation,             ///< The request violates a documented limit.
-    too_long,               ///< So does its length in tokens.
-    unknown_model,          ///< The adapter asked for is none that may be used.
-    generation,             ///< Generating failed; the detail says why in full.
-    rpc_failed,             ///< A shard answered a call with an error status.
-    connection,             ///< A shard cannot be reached, or the connection broke.
-    deadline_exceeded,      ///< A call was not answered in time.
-    protocol,               ///< A peer broke the protocol.
-    incomplete_generation,  ///< The source of tokens ended before the last token.
-    timeout,                ///< The request waited longer than it may.
-    no_tokenizer,           ///< The route needs a tokenizer; none is loaded.
-    template_error,         ///< A chat template is missing or refused its input, in its own words.
+    overloaded = 1,          ///< No permit was free; the client may retry.
+    validation,              ///< The request violates a documented limit.
+    too_long,                ///< So does its length in tokens.
+    unknown_model,           ///< The adapter asked for is none that may be used.
+    generation,              ///< Generating failed; the detail says why in full.
+    rpc_failed,              ///< A shard answered a call with an error status.
+    connection,              ///< A shard cannot be reached, or the connection broke.
+    deadline_exceeded,       ///< A call was not answered in time.
+    protocol,                ///< A peer broke the protocol.
+    incomplete_generation,   ///< The source of tokens ended before the last token.
+    embedding_failure,       ///< Nothing was given to embed.
+    classification_failure,  ///< Nothing was given to classify.
+    timeout,                 ///< The request waited longer than it may.
+    no_tokenizer,            ///< The route needs a tokenizer; none is loaded.
+    template_error,          ///< A chat template is missing or refused its input, in its own words.
     missing_template_variable,  ///< The chat template wants a variable; the detail names it.
     tool_error,                 ///< Tools of a request, or the call that a model wrote, are wrong.
     unhealthy,                  ///< Health was asked for, and the shards are not.

@@ -39,6 +39,8 @@ row describe_row(errc code) {
         case errc::protocol:
         case errc::incomplete_generation:
         case errc::empty_generation:
+        case errc::embedding_failure:
+        case errc::classification_failure:
         case errc::cancelled:
         case errc::invalid_config:
         case errc::io: break;

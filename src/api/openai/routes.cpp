@@ -18,6 +18,7 @@ http::handler handled(shared_services with, serve by) {
 std::vector<route> openai_routes(std::shared_ptr<const services> with) {
     return {
         {"POST", "/v1/completions", handled(with, serve_completions)},
+        {"POST", "/v1/embeddings", handled(with, serve_embeddings)},
         {"GET", "/v1/models", handled(with, serve_models)},
         {"GET", "/v1/models/*", handled(with, serve_model)},
     };

@@ -56,6 +56,7 @@ boost::asio::awaitable<http::response> answer_text(std::shared_ptr<text_call> ca
 http::response text_error(const text_call& call, const error& e);
 
 boost::asio::awaitable<http::response> serve_completions(shared_services with, shared_request from);
+boost::asio::awaitable<http::response> serve_embeddings(shared_services with, shared_request from);
 
 boost::asio::awaitable<http::response> serve_models(shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_model(shared_services with, shared_request from);
