@@ -75,6 +75,7 @@ private:
         text += end.text;
         append_last_event(out, step.tokens.back(), end, text, shown);
         watch_.succeeded(running_.sequences.front()->times(), end, clock::now());
+        log_answer(*call_, prompt, end);
         is_over_ = true;
     }
 

@@ -32,6 +32,7 @@ http::response written(
     form.text_prefix = call.text_prefix();
     form.prompt_tokens = running.prompt_tokens(all[best].prefill_length);
     watch.succeeded(all[best].times, all[best].end, now);
+    log_answer(call, form.prompt_tokens, all[best].end);
     http::response answer;
     answer.content_type = "application/json";
     answer.headers = whole_headers(call, all[best], form.prompt_tokens, now);

@@ -1,7 +1,9 @@
 #include "api/generation.hpp"
 
+#include "api/pooling.hpp"
 #include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/validate.hpp"
+#include "truffula/api/vision.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -29,8 +31,31 @@ result<permits> admit(const generation_call& call) {
     return taken;
 }
 
+// A prompt with images: what stands for them is counted, too, and must not be cut.
+result<maybe_encoded> encode_images(const generation_call& call, image_prompt images) {
+    const auto& body = call.body;
+    constexpr bool cuts_text = false;
+    auto prompt = encode_prompt(
+        *call.with->encoder, images.query, body.adds_special, std::nullopt, cuts_text);
+    if (!prompt) return prompt.error();
+    const auto most = body.parameters.truncate;
+    if (most && prompt->ids.size() > *most) {
+        return error{
+            errc::validation,
+            "`truncate` cannot cut a prompt with images: it has " +
+                std::to_string(prompt->ids.size()) + " tokens"};
+    }
+    prompt->chunks = std::move(images.chunks);
+    return maybe_encoded{std::move(*prompt)};
+}
+
 result<maybe_encoded> encode_now(const generation_call& call, bool cuts_text) {
     const auto& body = call.body;
+    if (call.with->vision) {
+        auto images = call.with->vision->split(body.inputs);
+        if (!images) return images.error();
+        if (*images) return encode_images(call, std::move(**images));
+    }
     auto prompt = encode_prompt(
         *call.with->encoder, body.inputs, body.adds_special, body.parameters.truncate, cuts_text);
     if (!prompt) return prompt.error();
@@ -88,6 +113,7 @@ result<running_generation> hand_over(
         make_request(asked, with.limits, *counts, std::move(ids), inputs, call.is_streamed);
     first.deadline = call.terms->deadline;
     first.priority = call.terms->priority;
+    if (prompt) first.chunks = std::move(prompt->chunks);
     auto made = std::make_shared<const inference::request>(std::move(first));
     if (call.first_seed) made = with_seed(*made, *call.first_seed);
     running_generation running;
@@ -109,6 +135,8 @@ result<running_generation> hand_over(
 asio::awaitable<result<running_generation>> begin_generation(
     std::shared_ptr<const generation_call> call) {
     if (!call->terms) co_return call->terms.error();
+    const auto served = check_task(call->with->engine->model(), inference::task::generate);
+    if (!served) co_return served.error();
     auto taken = admit(*call);
     if (!taken) co_return taken.error();
     if (const auto fine = check_parameters(call->body, call->with->limits); !fine) {
@@ -119,12 +147,31 @@ asio::awaitable<result<running_generation>> begin_generation(
     co_return hand_over(*call, std::move(*prompt), std::move(*taken));
 }
 
+void log_answer(
+    const generation_call& call,
+    std::uint32_t prompt_tokens,
+    const inference::generated_text& end) {
+    const auto& with = *call.with;
+    if (!with.log_request) return;
+    telemetry::logged_request what;
+    what.tokens = std::uint64_t{prompt_tokens} + end.generated_tokens;
+    what.adapter_id = adapter_header(call.body.parameters);
+    what.input = call.body.inputs;
+    if (call.is_streamed) what.output = call.text_prefix();
+    what.output += end.text;
+    if (with.logs_api_tokens) what.api_token = call.body.parameters.api_token.value_or("");
+    what.model_id = with.facts.model_id;
+    with.log_request(what);
+}
+
 std::string_view failure_kind(const error& e) noexcept {
     if (e.code == errc::overloaded) return "overloaded";
     if (e.code == errc::validation || e.code == errc::too_long || e.code == errc::unknown_model) {
         return "validation";
     }
     if (e.code == errc::incomplete_generation) return "incomplete";
+    if (e.code == errc::embedding_failure) return "embedding_failure";
+    if (e.code == errc::classification_failure) return "classification_failure";
     if (e.code == errc::cancelled) return "dropped";
     if (e.code == errc::timeout) return "timeout";
     return "generation";

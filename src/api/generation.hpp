@@ -61,6 +61,10 @@ boost::asio::awaitable<http::response> answer_whole(
 /// The answer as events. Nothing is done before the first of them is asked for.
 http::response answer_streamed(std::shared_ptr<const generation_call> call);
 
+/// Puts a successful answer into the request log, if there is one.
+void log_answer(
+    const generation_call& call, std::uint32_t prompt_tokens, const inference::generated_text& end);
+
 /// Tells the observer of a request exactly once how it ended: one that is forgotten was dropped.
 class request_watch {
 public:

@@ -7,6 +7,7 @@
 #include "truffula/api/native.hpp"
 #include "truffula/api/openai/fault.hpp"
 #include "truffula/api/openai/routes.hpp"
+#include "truffula/api/vision.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/http/server.hpp"
 #include "truffula/scheduler/settings_of.hpp"
@@ -26,7 +27,10 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -141,6 +145,43 @@ std::shared_ptr<const api::encoder> load_encoder(const text::model_files& files)
     return api::make_encoder(std::move(*loaded));
 }
 
+std::string text_of(const std::filesystem::path& file) {
+    std::ifstream in{file, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
+}
+
+/// How the model sees images; nothing for one that does not, or without a tokenizer to count with.
+std::shared_ptr<const api::vision> load_vision(const text::model_files& files, bool has_encoder) {
+    if (files.config.empty()) return nullptr;
+    const auto preprocessor = files.config.parent_path() / "preprocessor_config.json";
+    auto found = api::vision::read(text_of(files.config), text_of(preprocessor));
+    if (!found) {
+        spdlog::warn("{}: images in prompts are not read", found.error().detail);
+        return nullptr;
+    }
+    if (*found && !has_encoder) {
+        spdlog::warn("without tokenizer images in prompts are not read");
+        return nullptr;
+    }
+    if (*found) spdlog::info("the model reads images");
+    return *found;
+}
+
+std::unique_ptr<telemetry::request_logger> make_request_logger(
+    const config::settings& s, telemetry::registry& metrics) {
+    if (s.telemetry.request_logger_url.empty()) return nullptr;
+    telemetry::request_logger_settings to;
+    to.url = s.telemetry.request_logger_url;
+    to.queue = s.telemetry.request_logger_queue;
+    const auto count = [&metrics](const char* outcome) -> std::function<void()> {
+        auto& counter = metrics.counter("truffula_request_logs", {{"outcome", outcome}});
+        return [&counter] { counter.Increment(); };
+    };
+    return std::make_unique<telemetry::request_logger>(
+        std::move(to),
+        telemetry::request_logger_events{count("sent"), count("failed"), count("dropped")});
+}
+
 }  // namespace
 
 struct router::impl {
@@ -178,6 +219,8 @@ struct router::impl {
     std::shared_ptr<request_metrics> request_events;
     text::model_files files;
     std::shared_ptr<const api::encoder> encoder;
+    std::shared_ptr<const api::vision> vision;
+    std::unique_ptr<telemetry::request_logger> request_log;  // outlives the server's threads
 
     asio::io_context engine_context{1};
     asio::executor_work_guard<asio::io_context::executor_type> engine_work;
@@ -202,6 +245,13 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->limits.max_input_length = settings.batching.max_input_length;
     to->limits.max_total_tokens = settings.batching.max_total_tokens;
     to->facts = facts(settings, files);
+    to->vision = vision;
+    to->logs_api_tokens = settings.telemetry.request_logger_api_token;
+    if (request_log) {
+        to->log_request = [log = request_log.get()](const telemetry::logged_request& what) {
+            (void)log->post(telemetry::request_log_body(what));
+        };
+    }
     to->default_adapter_source = settings.adapters.adapter_source;
     const auto& allowed = settings.adapters.allowed_adapters;
     to->allowed_adapters.insert(allowed.begin(), allowed.end());
@@ -249,6 +299,8 @@ result<std::unique_ptr<router>> router::create(config::settings settings) {
     i->files = text::find_model_files(
         t.tokenizer_name, t.revision, t.tokenizer_config_path, config::current_environment());
     i->encoder = load_encoder(i->files);
+    i->vision = load_vision(i->files, i->encoder != nullptr);
+    i->request_log = make_request_logger(i->settings, i->metrics);
     return std::unique_ptr<router>{new router{std::move(i)}};
 }
 
@@ -307,6 +359,7 @@ void router::stop(const std::function<bool()>& should_hurry) {
     i.server->begin_shutdown();
     spdlog::info(
         "shutting down: {} requests may end within {} s", i.admission->in_use(), grace.count());
+    const auto end = std::chrono::steady_clock::now() + grace;
     const auto is_over = [&] { return i.admission->in_use() == 0 || should_hurry(); };
     i.ends_within(is_over, grace);
     if (i.admission->in_use() > 0) {
@@ -314,6 +367,12 @@ void router::stop(const std::function<bool()>& should_hurry) {
     }
     i.engine->stop();
     i.server->stop(farewell);
+    if (i.request_log) {
+        const auto left = end - std::chrono::steady_clock::now();
+        const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(left);
+        i.ends_within([&] { return i.request_log->is_idle() || should_hurry(); }, wait);
+        i.request_log->stop();
+    }
     i.engine_work.reset();
     spdlog::info("stopped");
 }

@@ -68,9 +68,6 @@ void warn_of_what_has_no_effect(loaded& l) {
     if (!s.telemetry.otlp_endpoint.empty()) {
         warn("otlp_endpoint is accepted; no traces are exported yet");
     }
-    if (!s.telemetry.request_logger_url.empty()) {
-        warn("request_logger_url is accepted; no requests are logged there yet");
-    }
 }
 
 }  // namespace

@@ -262,7 +262,9 @@ void add_telemetry(table& t) {
     t.flag("json_output", FIELD(telemetry, json_output), "Log lines as JSON");
     t.text("log_level", FIELD(telemetry, log_level), "trace, debug, info, warn, error or off", "What is logged");
     t.text("otlp_endpoint", FIELD(telemetry, otlp_endpoint), "a URL", "Accepted for LoRAX's launcher; this version exports no traces");
-    t.text("request_logger_url", FIELD(telemetry, request_logger_url), "a URL", "Accepted for LoRAX's users; this version logs no requests there");
+    t.text("request_logger_url", FIELD(telemetry, request_logger_url), "a URL", "Every successful generation is posted there as JSON; none given: nowhere");
+    t.number<u32>("request_logger_queue", FIELD(telemetry, request_logger_queue), 1, 1'000'000, "generations", "So many may wait to be posted; beyond it they are dropped and counted");
+    t.flag("request_logger_api_token", FIELD(telemetry, request_logger_api_token), "Post the API tokens of clients, too; else the key is there and empty");
 }
 
 #undef FIELD

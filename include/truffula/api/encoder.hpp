@@ -1,6 +1,7 @@
 #pragma once
 
 #include "truffula/error/error.hpp"
+#include "truffula/inference/request.hpp"
 #include "truffula/text/tokenizer.hpp"
 
 #include <cstddef>
@@ -34,7 +35,8 @@ std::shared_ptr<const encoder> make_encoder(text::tokenizer tokenizer);
 /// A prompt as the engine gets it.
 struct encoded_prompt {
     std::vector<std::uint32_t> ids;
-    std::size_t skipped_bytes = 0;  ///< To cut from the front of the text.
+    std::size_t skipped_bytes = 0;                 ///< To cut from the front of the text.
+    std::vector<inference::input_chunk> chunks{};  ///< Of a prompt with images.
 };
 
 /// Encodes a prompt and keeps the last `truncate` tokens.

@@ -8,6 +8,7 @@
 #include "truffula/batching/engine.hpp"
 #include "truffula/http/message.hpp"
 #include "truffula/scheduler/admission.hpp"
+#include "truffula/telemetry/request_logger.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -19,6 +20,8 @@
 #include <vector>
 
 namespace truffula::api {
+
+class vision;
 
 /// What `/info` shows beside limits and the shard's words; `null` where unknown.
 struct static_facts {
@@ -54,6 +57,10 @@ struct services {
     std::function<bool()> is_shutting_down;
     std::function<std::string()> metrics_text;
     std::function<std::string()> metrics_json;
+    /// Takes the log of a successful generation; unset: none is kept. Must be quick.
+    std::function<void(const telemetry::logged_request&)> log_request;
+    bool logs_api_tokens = false;
+    std::shared_ptr<const api::vision> vision;  ///< None: the model reads text only.
     /// When to come back after a 429; unset: no `retry-after`.
     std::function<std::chrono::seconds()> retry_after;
 };
@@ -65,7 +72,8 @@ struct route {
     http::handler handler;
 };
 
-/// The native routes: POST `/`, `/invocations`, `/generate`, `/generate_stream`, `/tokenize`; GET
+/// The native routes: POST `/`, `/invocations`, `/generate`, `/generate_stream`, `/embed`,
+/// `/classify`, `/classify_batch`, `/tokenize`; GET
 /// `/`, `/health`, `/ping`, `/startup`, `/info`, `/metrics`.
 std::vector<route> native_routes(std::shared_ptr<const services> with);
 

@@ -107,6 +107,8 @@ struct telemetry_section {
     std::string log_level = "info";
     std::string otlp_endpoint;
     std::string request_logger_url;
+    std::uint32_t request_logger_queue = 32;
+    bool request_logger_api_token = false;
 };
 
 /// The effective settings of a router.

@@ -99,6 +99,8 @@ private:
         seen.is_over = true;
         used_.completion += step.finished->generated_tokens;
         last_ = *step.finished;
+        const auto prompt = running_->prompt_tokens(at, seen.prefill_length);
+        log_answer(*call_->prompts[at / running_->per_prompt], prompt, last_);
         left_ = static_cast<std::size_t>(
             std::count_if(seen_.begin(), seen_.end(), [](const auto& s) { return !s.is_over; }));
     }
@@ -188,6 +190,12 @@ http::response written(
         return text_error(call, body.error());
     }
     watch.succeeded(best.times, best.end, now);
+    const auto per_prompt = shown.size() / call.prompts.size();
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+        const auto at = i / per_prompt;
+        const auto tokens = running.prompt_tokens(at * running.per_prompt, shown[i].prefill_length);
+        log_answer(*call.prompts[at], tokens, shown[i].end);
+    }
     http::response answer;
     answer.content_type = "application/json";
     const auto prompt = running.prompt_tokens(0, best.prefill_length);
