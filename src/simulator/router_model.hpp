@@ -91,6 +91,7 @@ public:
 };
 
 /// Truffula's own scheduler and adapter table, the code that the router runs.
+/// `adapters.pinned` is not simulated: nothing is loaded before it is asked for.
 std::unique_ptr<router_model> make_truffula_model(
     const workload& from, const config::settings& settings, const shard_costs& costs);
 
