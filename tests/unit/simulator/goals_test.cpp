@@ -33,6 +33,28 @@ TEST_CASE(
     CHECK(static_cast<double>(busy.loads) == Approx(986).epsilon(0.15));
 }
 
+TEST_CASE("goals: what is promised for workload W holds where it did", "[simulator][goals]") {
+    const auto slow = run_w(15, on_w(router_kind::truffula), seeds);
+    CHECK(slow.ttft.mean <= 70);
+    CHECK(slow.ttft.p99 <= 200);
+    CHECK(slow.jain >= 0.995);
+    CHECK(slow.loads <= 600);
+    const auto busy = run_w(25, on_w(router_kind::truffula), seeds);
+    CHECK(busy.ttft.mean <= 85);
+    CHECK(busy.ttft.p99 <= 450);
+    CHECK(busy.jain >= 0.995);
+    CHECK(busy.loads <= 920);
+    CHECK(busy.inter_token.p99 <= 55);
+    const auto full = run_w(35, on_w(router_kind::truffula), seeds);
+    CHECK(full.ttft.p99 <= 1100);
+    CHECK(full.jain >= 0.98);
+    CHECK(full.done_after <= 62);
+    const auto beyond = run_w(50, on_w(router_kind::truffula), seeds);
+    CHECK(beyond.ttft.p99 <= 5000);
+    CHECK(beyond.jain >= 0.95);
+    CHECK(beyond.done_after <= 66);
+}
+
 TEST_CASE(
     "goals: Truffula's first tokens come sooner and more evenly than LoRAX's",
     "[simulator][goals]") {
