@@ -48,24 +48,25 @@ void engine_core::take(shard::step_answer answer, std::size_t first) {
 
 /// Tells the shards which requests of the newest cached batch are gone (contract 12.3 B).
 asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
-    const auto left = running_.ids_left(first);
+    const auto left = running_.live_from(first);
     const bool has_batch = undelivered_.back().answer.batch.has_value();
     if (!has_batch) {
-        if (left.empty()) co_return;
+        if (left == 0) co_return;
         observer_.protocol_error("no_batch", 1);
         co_await lose_batch({errc::protocol, "the shards forgot the running batch"});
         co_return;
     }
     auto& batch = cached_.back();
-    if (left.empty()) {
+    if (left == 0) {
         const auto id = batch.id;
         cached_.pop_back();
         auto cleared = co_await group_->clear_cache(id);
         if (!cleared) note_connection(cleared.error());
         co_return;
     }
-    if (!holds_more_than(batch, left.size())) co_return;
-    auto call = group_->start_filter(batch.id, left);
+    if (!holds_more_than(batch, left)) co_return;
+    const auto ids = running_.ids_left(first);
+    auto call = group_->start_filter(batch.id, ids);
     auto filtered = co_await call->get();
     if (!filtered) {
         co_await lose_batch(filtered.error());

@@ -12,6 +12,7 @@ void running_batch::add(std::vector<scheduler::batch_entry> joining, scheduler::
         index_[id] = requests_.size();
         ids_.push_back(id);
         stamps_.push_back(0);
+        steps_left_.push_back(std::max(what.stopping.max_new_tokens, 1U));
         requests_.push_back(std::make_unique<running_request>(std::move(e), now));
     }
 }
@@ -47,11 +48,10 @@ protocol_errors running_batch::apply(
         }
         stamps_[at] = call_;
         ++answered;
-        auto& r = *requests_[at];
-        ++r.steps;
+        if (steps_left_[at] > 0) --steps_left_[at];
         if (span.finished) {
             end(at);
-        } else if (r.steps >= r.entry().what->stopping.max_new_tokens) {
+        } else if (steps_left_[at] == 0) {
             ++wrong.too_many_steps;
             fail(at, {errc::protocol, "the shards went on past `max_new_tokens`"});
         }
@@ -82,6 +82,13 @@ void running_batch::fail(std::size_t at, error why) {
     end(at);
 }
 
+std::size_t running_batch::live_from(std::size_t first) const {
+    if (first == 0) return live();
+    const auto joined = requests_.begin() + static_cast<std::ptrdiff_t>(first);
+    return static_cast<std::size_t>(
+        std::count_if(joined, requests_.end(), [](const auto& r) { return !r->has_ended; }));
+}
+
 std::vector<request_id> running_batch::ids_left(std::size_t first) const {
     std::vector<request_id> left;
     left.reserve(requests_.size());
@@ -91,9 +98,10 @@ std::vector<request_id> running_batch::ids_left(std::size_t first) const {
     return left;
 }
 
-void running_batch::forget(running_request& r) {
-    r.owned.held.note_generated(r.steps);
+void running_batch::forget(std::size_t at) {
+    auto& r = *requests_[at];
     const auto& what = *r.entry().what;
+    r.owned.held.note_generated(std::max(what.stopping.max_new_tokens, 1U) - steps_left_[at]);
     cost_.remove(what.input_length, what.stopping.max_new_tokens);
     index_.erase(r.entry().id);
 }
@@ -103,19 +111,21 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_ended() {
     std::size_t kept = 0;
     for (std::size_t i = 0; i < requests_.size(); ++i) {
         if (requests_[i]->has_ended) {
-            forget(*requests_[i]);
+            forget(i);
             gone.push_back(std::move(requests_[i]));
             continue;
         }
         index_[ids_[i]] = kept;
         ids_[kept] = ids_[i];
         stamps_[kept] = stamps_[i];
+        steps_left_[kept] = steps_left_[i];
         if (kept != i) requests_[kept] = std::move(requests_[i]);
         ++kept;
     }
     requests_.resize(kept);
     ids_.resize(kept);
     stamps_.resize(kept);
+    steps_left_.resize(kept);
     ended_ = 0;
     return gone;
 }
@@ -124,12 +134,13 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_from(std::si
     std::vector<std::unique_ptr<running_request>> gone;
     for (auto i = first; i < requests_.size(); ++i) {
         if (requests_[i]->has_ended) --ended_;
-        forget(*requests_[i]);
+        forget(i);
         gone.push_back(std::move(requests_[i]));
     }
     requests_.resize(first);
     ids_.resize(first);
     stamps_.resize(first);
+    steps_left_.resize(first);
     return gone;
 }
 

@@ -23,7 +23,6 @@ struct running_request {
 
     scheduler::batch_entry owned;
     scheduler::time_point batched;
-    std::uint32_t steps = 0;       ///< Answers so far, the prefill's included.
     bool was_delivered = false;    ///< Its first step went to its client's thread.
     bool has_emitted = false;      ///< A token went out that cannot be taken back.
     bool has_ended = false;        ///< Finished, failed, or its client left.
@@ -46,7 +45,8 @@ struct protocol_errors {
 
 /// Which requests the shards hold, and what their answers do to them. Pure.
 ///
-/// `apply` stands in the gap between an answer and the next step: it touches each request once.
+/// `apply` stands in the gap between an answer and the next step: it touches no request but those
+/// that end, only lists that lie side by side.
 class running_batch {
 public:
     explicit running_batch(scheduler::cost_model model) : cost_(model) {}
@@ -69,7 +69,8 @@ public:
     /// Whether some request has ended since the last `remove_ended`.
     bool has_ended() const { return ended_ > 0; }
 
-    /// Ids of the requests that go on, from `first` on.
+    /// How many requests go on, and their ids, from `first` on.
+    std::size_t live_from(std::size_t first) const;
     std::vector<request_id> ids_left(std::size_t first = 0) const;
 
     /// Takes out all that ended; what they held is free when the result is destroyed.
@@ -88,12 +89,13 @@ public:
 private:
     std::size_t find(request_id id, std::size_t hint) const;
     void end(std::size_t at);
-    void forget(running_request& r);
+    void forget(std::size_t at);
 
     scheduler::batch_cost cost_;
     std::vector<std::unique_ptr<running_request>> requests_;
-    std::vector<request_id> ids_;        // of requests_: scanned in the gap
-    std::vector<std::uint64_t> stamps_;  // of requests_: the call that last answered it
+    std::vector<request_id> ids_;            // of requests_: scanned in the gap
+    std::vector<std::uint64_t> stamps_;      // of requests_: the call that last answered it
+    std::vector<std::uint32_t> steps_left_;  // of requests_: answers that it may still get
     std::unordered_map<request_id, std::size_t> index_;
     std::uint64_t call_ = 0;
     std::size_t ended_ = 0;

@@ -121,8 +121,6 @@ TEST_CASE("running batch: a joining batch is answered alone", "[batching]") {
     CHECK(wrong.unknown_request == 1);  // 1 was not in that call
     CHECK(wrong.not_answered == 0);
     CHECK(f.batch.ids_left(3) == std::vector<request_id>{4, 5});
-    CHECK(f.batch.at(0).steps == 0);
-    CHECK(f.batch.at(3).steps == 1);
 }
 
 TEST_CASE("running batch: steps past max_new_tokens end the request", "[batching]") {
@@ -285,7 +283,6 @@ private:
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             const auto& m = requests_[i];
             expect(batch_.at(i).entry().id == m.id, "order");
-            expect(batch_.at(i).steps == m.steps, "steps");
             expect(batch_.at(i).has_ended == m.has_ended, "who has ended");
             cost.add(m.input, m.output);
             keys.insert(static_cast<adapter::adapter_key>(m.id % 5));
