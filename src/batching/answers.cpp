@@ -25,8 +25,14 @@ void engine_core::check_batch(result<shard::step_answer>& answer, std::uint64_t 
 
 /// In the gap: marks what ended, keeps the answer for `deliver`. A Decode replaces what the shards
 /// know of the batch (`first` 0), a Prefill adds to it.
-void engine_core::take(shard::step_answer answer, std::size_t first) {
+void engine_core::take(
+    shard::step_answer answer,
+    std::size_t first,
+    std::string_view method,
+    scheduler::time_point started) {
     undelivered u;
+    u.method = method;
+    u.started = started;
     u.arrived = std::chrono::steady_clock::now();
     const auto wrong = running_.apply(answer, first, u.where);
     if (first == 0) cached_.clear();
@@ -80,6 +86,7 @@ void engine_core::deliver() {
     while (!undelivered_.empty()) {
         auto u = std::move(undelivered_.front());
         undelivered_.pop_front();
+        observer_.inference_done(u.method, true, u.arrived - u.started);
         std::vector<delivery> out(lanes.size());
         for (std::size_t i = 0; i < u.answer.spans.size(); ++i) {
             if (u.where[i] == running_batch::nobody) continue;

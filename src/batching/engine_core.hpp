@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace truffula::batching {
@@ -74,6 +75,8 @@ private:
     struct undelivered {
         shard::step_answer answer;
         std::vector<std::size_t> where;  // the request of each span
+        std::string_view method;         // what was answered, for the metrics
+        scheduler::time_point started;
         scheduler::time_point arrived;
     };
 
@@ -110,7 +113,11 @@ private:
 
     // answers.cpp: what an answer does to the running batch
     void check_batch(result<shard::step_answer>& answer, std::uint64_t expected);
-    void take(shard::step_answer answer, std::size_t first);
+    void take(
+        shard::step_answer answer,
+        std::size_t first,
+        std::string_view method,
+        scheduler::time_point started);
     asio::awaitable<void> drop_ended(std::size_t first);
     void deliver();
     void hand_over(running_request& r, std::string_view bytes, std::vector<delivery>& out);

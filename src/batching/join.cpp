@@ -53,10 +53,12 @@ asio::awaitable<void> engine_core::prefill(
     last_inference_succeeded_ = answer.has_value();
     const auto took = std::chrono::steady_clock::now() - started;
     if (answer) rule_.prefilled(tokens, took);
-    observer_.inference_done("prefill", answer.has_value(), took);
     if (answer) {
         co_await merge(std::move(wanted), started, std::move(*answer));
-    } else if (is_retry && is_live() && answer.error().code == errc::rpc_failed) {
+        co_return;
+    }
+    observer_.inference_done("prefill", false, took);
+    if (is_retry && is_live() && answer.error().code == errc::rpc_failed) {
         auto cleared = co_await group_->clear_cache(batch.id);
         if (!cleared) note_connection(cleared.error());
         for (auto& e : wanted) {
@@ -77,7 +79,7 @@ asio::awaitable<void> engine_core::merge(
     for (const auto& e : entries) clients.push_back(e.what.what.to);
     const auto first = running_.size();
     running_.add(std::move(entries), batched);
-    take(std::move(answer), first);
+    take(std::move(answer), first, "prefill", batched);
     // Those who left while the shards computed were not in the running batch yet.
     for (std::size_t i = 0; i < clients.size(); ++i) {
         if (clients[i]->abandoned()) running_.leave(running_.at(first + i).entry().id);

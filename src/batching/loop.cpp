@@ -101,12 +101,9 @@ asio::awaitable<void> engine_core::step() {
         co_await lose_batch(answer.error());
         co_return;
     }
-    take(std::move(*answer), 0);
+    take(std::move(*answer), 0, "decode", started);
+    rule_.decoded(undelivered_.back().arrived - started);
     co_await drop_ended(0);
-    const auto took = undelivered_.empty() ? std::chrono::steady_clock::duration{}
-                                           : undelivered_.back().arrived - started;
-    rule_.decoded(took);
-    observer_.inference_done("decode", true, took);
     // Who came while the shards computed need not wait for another step.
     const bool may_join = !joining && !cached_.empty() && is_live() && scheduler.has_news();
     if (pooled && is_live()) co_await pool(pooled->commit(), false);
