@@ -2,6 +2,8 @@
 
 #include "shard/wire_reader.hpp"
 
+#include <algorithm>
+
 namespace truffula::shard {
 namespace {
 
@@ -20,6 +22,8 @@ constexpr std::uint32_t batch_size = 3;
 constexpr std::uint32_t batch_max_tokens = 4;
 constexpr std::uint32_t batch_current_tokens = 5;
 constexpr std::uint32_t decode_batches = 1;
+
+constexpr std::size_t least_generation = 24;  // bytes: an id, a token's text and log-probability
 
 error malformed(const char* what) {
     return {errc::protocol, std::string{"cannot read the shard's "} + what};
@@ -52,6 +56,13 @@ result<generation_span> scan_generation(std::string_view bytes) {
     return span;
 }
 
+/// Each ends with a byte below 0x80.
+std::size_t count_varints(std::string_view packed) {
+    return static_cast<std::size_t>(std::count_if(packed.begin(), packed.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x80U;
+    }));
+}
+
 void append_varint(std::string& to, std::uint64_t value) {
     for (; value >= 0x80U; value >>= 7U) to += static_cast<char>(value | 0x80U);
     to += static_cast<char>(value);
@@ -62,6 +73,7 @@ void append_varint(std::string& to, std::uint64_t value) {
 result<std::optional<cached_batch>> scan_answer(
     std::string_view answer, std::uint32_t buffer, std::vector<generation_span>& spans) {
     std::optional<cached_batch> batch;
+    if (spans.empty()) spans.reserve(answer.size() / least_generation);
     wire_reader fields{answer};
     while (const auto f = fields.next()) {
         if (f->kind != type::bytes) continue;
@@ -74,9 +86,8 @@ result<std::optional<cached_batch>> scan_answer(
             spans.push_back(*span);
         } else if (f->number == response_batch) {
             // A second occurrence merges into the first: as protobuf has it, their bytes joined.
-            std::string joined = batch ? std::move(batch->wire) : std::string{};
-            joined += f->bytes;
-            auto read = scan_cached_batch(joined);
+            auto read = batch ? scan_cached_batch(batch->wire.append(f->bytes))
+                              : scan_cached_batch(f->bytes);
             if (!read) return read.error();
             batch = std::move(*read);
         }
@@ -91,6 +102,7 @@ result<cached_batch> scan_cached_batch(std::string_view bytes) {
     while (const auto f = fields.next()) {
         if (f->number == batch_request_ids && f->kind == type::bytes) {
             auto packed = f->bytes;
+            if (batch.request_ids.empty()) batch.request_ids.reserve(count_varints(packed));
             while (!packed.empty()) {
                 const auto id = wire_reader::take_varint(packed);
                 if (!id) return malformed("cached batch");
