@@ -29,9 +29,10 @@ asio::awaitable<void> serve(tcp::socket socket) {
         bhttp::response<bhttp::string_body> response{bhttp::status::ok, request.version()};
         response.set(bhttp::field::content_type, "application/json");
         response.body() = R"({"generated_text":" token"})";
+        response.keep_alive(request.keep_alive());
         response.prepare_payload();
         std::tie(failed, n) = co_await bhttp::async_write(socket, response, tuple_awaitable);
-        if (failed) co_return;
+        if (failed || !response.keep_alive()) co_return;
     }
 }
 
