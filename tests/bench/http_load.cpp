@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <unistd.h>
@@ -34,14 +34,10 @@ int connect_to(std::uint16_t port) {
     return fd;
 }
 
-std::size_t content_length(std::string_view head) {
+std::size_t content_length(const std::string& head) {
     constexpr std::string_view name = "content-length: ";
-    const auto at = head.find(name);
-    std::size_t length = 0;
-    if (at == std::string_view::npos) return length;
-    const auto text = head.substr(at + name.size());
-    std::from_chars(text.data(), text.data() + text.size(), length);
-    return length;
+    const auto* const found = ::strcasestr(head.c_str(), name.data());
+    return found == nullptr ? 0 : std::strtoul(found + name.size(), nullptr, 10);
 }
 
 }  // namespace
@@ -121,7 +117,7 @@ bool http_load::receive(connection& c) {
         const auto end = c.head.find(head_end);
         if (end == std::string::npos) return true;
         c.has_head = true;
-        c.left = content_length(std::string_view{c.head}.substr(0, end));
+        c.left = content_length(c.head);
         if (!c.head.starts_with("HTTP/1.1 200")) return false;
         const auto in_head = end + head_end.size() - (c.head.size() - bytes.size());
         bytes.remove_prefix(in_head);
