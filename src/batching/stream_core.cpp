@@ -50,9 +50,8 @@ void stream_core::take(
     waiting_bytes_ += generation.size();
     ready_.push_back({std::move(*step), generation.size()});
     // A step that waits alone is not the reader's fault, however large it is.
-    if (waiting_bytes_ <= max_waiting_bytes_ || ready_.size() == 1) return;
-    ready_.clear();
-    waiting_bytes_ = 0;
+    if (waiting_bytes_ <= max_waiting_bytes_ || ready_.size() - taken_ == 1) return;
+    forget_ready();
     is_complete_ = false;
     spdlog::info("request {}: ended, its client reads too slowly", id_);
     give_up(
@@ -71,6 +70,12 @@ void stream_core::take(const pooled_delivery& whole) {
     ready_.push_back({std::move(only), 0});
 }
 
+void stream_core::forget_ready() {
+    std::vector<waiting_step>{}.swap(ready_);  // with its memory
+    taken_ = 0;
+    waiting_bytes_ = 0;
+}
+
 void stream_core::give_up(error why) {
     end(std::move(why));
     cancel_(id_);
@@ -82,8 +87,7 @@ void stream_core::end(error why) {
 
 void stream_core::restart() {
     if (has_ended()) return;
-    ready_.clear();
-    waiting_bytes_ = 0;
+    forget_ready();
     inference::step over;
     over.restarted = true;
     ready_.push_back({std::move(over), 0});
@@ -101,9 +105,9 @@ void stream_core::wake() {
 
 std::optional<inference::step> stream_core::poll() {
     if (ready_.empty()) return std::nullopt;
-    auto first = std::move(ready_.front());
-    ready_.pop_front();
+    auto first = std::move(ready_[taken_++]);
     waiting_bytes_ -= first.bytes;
+    if (taken_ == ready_.size()) forget_ready();
     return std::move(first.what);
 }
 

@@ -8,10 +8,10 @@
 #include <boost/system/error_code.hpp>
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace truffula::batching {
 
@@ -67,6 +67,7 @@ private:
     };
     bool has_ended() const noexcept { return failure_.has_value() || is_complete_; }
     void give_up(error why);
+    void forget_ready();
 
     scheduler::request_id id_;
     std::shared_ptr<delivery_lane> lane_;
@@ -74,7 +75,8 @@ private:
     std::function<void(scheduler::request_id)> cancel_;
     std::atomic<bool> is_abandoned_{false};
 
-    std::deque<waiting_step> ready_;
+    std::vector<waiting_step> ready_;  // from `taken_` on; holds no memory when all are taken
+    std::size_t taken_ = 0;
     std::size_t waiting_bytes_ = 0;
     std::optional<error> failure_;
     bool is_complete_ = false;  // the last step was received

@@ -116,11 +116,23 @@ asio::awaitable<bool> connection::serve_one() {
         if (ec) co_return false;
     }
     is_idle_ = false;
+    auto r = co_await read_message();
+    if (!r) co_return !must_close_;
+    if (buffer_.size() == 0) buffer_ = {};  // streams are long, and there are many
+    const bool goes_on = co_await answer(std::move(r));
+    is_idle_ = true;
+    is_kept_ = true;
+    co_return goes_on && !must_close_ && !server_->is_closing;
+}
+
+/// The next request; none when there is none, or it was refused (`must_close_` says what then).
+/// What the parser needs is gone when it has returned.
+asio::awaitable<std::shared_ptr<request>> connection::read_message() {
     deadline_->set(server_->settings.read_timeout);
     parsed in;
     const bool is_complete = co_await read_request(in);
     deadline_->clear();
-    if (!is_complete) co_return !must_close_;
+    if (!is_complete) co_return nullptr;
     auto& message = in.parser.get();
     auto r = std::make_shared<request>();
     r->received = std::chrono::steady_clock::now();
@@ -135,10 +147,7 @@ asio::awaitable<bool> connection::serve_one() {
     }
     r->body = std::move(message.body());
     must_close_ = !message.keep_alive() || server_->is_closing;
-    const bool goes_on = co_await answer(std::move(r), in);
-    is_idle_ = true;
-    is_kept_ = true;
-    co_return goes_on && !must_close_ && !server_->is_closing;
+    co_return r;
 }
 
 /// Head and body; false when there is none, or it was refused (`must_close_` says what then).
@@ -238,7 +247,7 @@ response connection::refusal(int status, std::string_view text, bool close) cons
 }
 
 /// Finds the handler. False: the connection cannot go on.
-asio::awaitable<bool> connection::answer(std::shared_ptr<const request> r, parsed&) {
+asio::awaitable<bool> connection::answer(std::shared_ptr<const request> r) {
     const auto found = server_->routes.find(r->method, r->path);
     if (r->method == "OPTIONS") {
         response preflight;
@@ -359,10 +368,9 @@ asio::awaitable<bool> connection::stream(response r, std::string head) {
     } close_silence{silence};
     silence->set(interval);
 
-    std::string events;
     bool more = true;
     while (more) {
-        events.clear();
+        std::string events;  // nothing is kept while the stream is silent
         more = co_await r.events->next(events);
         if (!events.empty() && !put(events)) co_return false;
         silence->set(interval);

@@ -53,10 +53,11 @@ private:
     struct parsed;  // in the source: Beast's types are costly to include
 
     boost::asio::awaitable<bool> serve_one();
+    boost::asio::awaitable<std::shared_ptr<request>> read_message();
     boost::asio::awaitable<bool> read_request(parsed& in);
     boost::asio::awaitable<bool> discard_body(parsed& in);
     boost::asio::awaitable<void> refuse(int status, std::string text, bool close);
-    boost::asio::awaitable<bool> answer(std::shared_ptr<const request> r, parsed& in);
+    boost::asio::awaitable<bool> answer(std::shared_ptr<const request> r);
     boost::asio::awaitable<response> handle(const handler& h, std::shared_ptr<const request> r);
     boost::asio::awaitable<bool> respond(
         const handler& h, std::shared_ptr<const request> r, bool is_head);
