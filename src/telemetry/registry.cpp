@@ -15,6 +15,8 @@ namespace {
 constexpr double almost_zero = 1e-9;
 constexpr double almost_one = 1.0 - 1e-9;
 
+constexpr std::chrono::seconds window{60};  // of summaries
+
 template <class Family>
 auto& add(Family& family, const labels& of) {
     return family.Add(of);
@@ -136,10 +138,12 @@ prometheus::Summary& registry::summary(const std::string& name, const labels& of
         {0.5, 0.01},
         {0.9, 0.01},
         {0.95, 0.005},
-        {0.99, 0.001},
-        {0.999, 0.0001},
+        {0.99, 0.005},
+        {0.999, 0.001},
         {almost_one, 1e-9}};
-    return prometheus::BuildSummary().Name(name).Register(all_).Add(of, quantiles);
+    // The library inserts each sample into one list per age bucket, moving what lies behind it:
+    // sharper bounds and more buckets cost more than all else that a request needs.
+    return prometheus::BuildSummary().Name(name).Register(all_).Add(of, quantiles, window, 2);
 }
 
 std::vector<prometheus::MetricFamily> registry::sampled() const {
