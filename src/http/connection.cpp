@@ -2,7 +2,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http.hpp>
@@ -265,10 +264,11 @@ asio::awaitable<bool> connection::answer(std::shared_ptr<const request> r) {
         if (r->method == "HEAD") none.body.clear();
         co_return co_await write(std::move(head), std::move(none.body));
     }
-    using namespace asio::experimental::awaitable_operators;
     const bool is_head = r->method == "HEAD";
-    auto first = co_await (respond(*found.handle, std::move(r), is_head) || wait_farewell());
-    co_return first.index() == 0 && std::get<0>(first);
+    watch_farewell();
+    const bool goes_on = co_await respond(*found.handle, std::move(r), is_head);
+    end_watch();
+    co_return goes_on;
 }
 
 asio::awaitable<response> connection::handle(const handler& h, std::shared_ptr<const request> r) {
@@ -388,21 +388,34 @@ asio::awaitable<bool> connection::stream(response r, std::string head) {
     co_return is_sent&& is_chunked;
 }
 
-/// Completes when the peer closes, half-closes or resets. What it sends meanwhile is the start of
-/// its next request.
-asio::awaitable<void> connection::wait_farewell() {
-    while (buffer_.size() < max_pipelined) {
-        auto [waited] = co_await socket_.async_wait(tcp::socket::wait_read, tuple_awaitable);
-        if (waited) co_return;
-        error_code ec;
-        const auto n = socket_.read_some(buffer_.prepare(read_size), ec);
-        if (ec == asio::error::would_block || ec == asio::error::try_again) continue;
-        if (ec) co_return;
-        buffer_.commit(n);
-    }
+/// Until `end_watch`: when the peer closes, half-closes or resets, what is under way is cancelled.
+/// What it sends meanwhile is the start of its next request. A callback and not a coroutine beside
+/// the other: every request and every open stream has one.
+void connection::watch_farewell() {
     // It pipelines more than we keep: its farewell is seen after this answer.
-    asio::steady_timer never{socket_.get_executor(), asio::steady_timer::time_point::max()};
-    co_await never.async_wait(tuple_awaitable);
+    if (buffer_.size() >= max_pipelined) return;
+    socket_.async_wait(
+        tcp::socket::wait_read, [self = shared_from_this(), watch = watch_](error_code ec) {
+            if (ec || watch != self->watch_) return;
+            if (self->read_pipelined()) return self->watch_farewell();
+            self->cancel();
+        });
+}
+
+void connection::end_watch() {
+    ++watch_;
+    error_code ignored;
+    socket_.cancel(ignored);
+}
+
+/// False when the peer has left.
+bool connection::read_pipelined() {
+    error_code ec;
+    const auto n = socket_.read_some(buffer_.prepare(read_size), ec);
+    if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
+    if (ec) return false;
+    buffer_.commit(n);
+    return true;
 }
 
 }  // namespace truffula::http

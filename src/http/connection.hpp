@@ -12,6 +12,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -63,7 +64,9 @@ private:
         const handler& h, std::shared_ptr<const request> r, bool is_head);
     boost::asio::awaitable<bool> stream(response r, std::string head);
     boost::asio::awaitable<bool> write(std::string head, std::string body);
-    boost::asio::awaitable<void> wait_farewell();
+    void watch_farewell();
+    void end_watch();
+    bool read_pipelined();
     response refusal(int status, std::string_view text, bool close) const;
     std::string head_of(const response& r, bool is_stream, std::size_t length) const;
 
@@ -73,8 +76,9 @@ private:
     boost::beast::flat_buffer buffer_;  // read, not yet parsed: pipelined requests
     std::shared_ptr<deadline> deadline_;
     boost::asio::cancellation_signal stop_;
-    std::string origin_;  // of the request being answered
-    std::string path_;    // likewise
+    std::string origin_;       // of the request being answered
+    std::string path_;         // likewise
+    std::uint64_t watch_ = 0;  // for whose farewell is watched: the answers so far
     bool has_origin_ = false;
     bool is_http_1_0_ = false;
     bool must_close_ = false;
