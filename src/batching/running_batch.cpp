@@ -29,6 +29,7 @@ protocol_errors running_batch::apply(
     protocol_errors wrong;
     ++call_;
     where.clear();
+    where.reserve(answer.spans.size());
     std::size_t answered = 0;
     std::size_t hint = first;
     for (const auto& span : answer.spans) {

@@ -15,14 +15,19 @@ std::array<char, frame_prefix_size> frame_prefix(std::size_t message_bytes) {
     return {'\0', byte(24), byte(16), byte(8), byte(0)};
 }
 
+std::size_t announced_size(std::string_view start) noexcept {
+    if (start.size() < frame_prefix_size) return 0;
+    std::uint32_t size = 0;
+    for (std::size_t i = 1; i < frame_prefix_size; ++i) {
+        size = (size << 8U) | static_cast<unsigned char>(start[i]);
+    }
+    return std::size_t{size} + frame_prefix_size;
+}
+
 result<std::string_view> unframe(std::string_view body) {
     if (body.size() < frame_prefix_size) return error{errc::protocol, "an answer without message"};
     if (body[0] != '\0') return error{errc::protocol, "a compressed message"};
-    std::uint32_t size = 0;
-    for (std::size_t i = 1; i < frame_prefix_size; ++i) {
-        size = (size << 8U) | static_cast<unsigned char>(body[i]);
-    }
-    if (body.size() - frame_prefix_size != size) {
+    if (body.size() != announced_size(body)) {
         return error{errc::protocol, "an answer whose length is not that of its message"};
     }
     return body.substr(frame_prefix_size);

@@ -15,6 +15,9 @@ constexpr std::size_t frame_prefix_size = 5;
 
 std::array<char, frame_prefix_size> frame_prefix(std::size_t message_bytes);
 
+/// Bytes of a body, prefix included, as its first bytes announce them; 0 if those are too few.
+std::size_t announced_size(std::string_view start) noexcept;
+
 /// The message of a complete answer body, which holds exactly one.
 ///
 /// \errors `errc::protocol` for a compressed, missing or cut message, or bytes after it.

@@ -78,6 +78,10 @@ struct h2_session::callbacks {
             nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
             return 0;
         }
+        if (c.answer.empty()) {
+            const auto announced = announced_size(text_of(data, size));
+            c.answer.reserve(std::min(announced, self(user).max_message_bytes_));
+        }
         c.answer += text_of(data, size);
         return 0;
     }

@@ -23,7 +23,8 @@ constexpr std::uint32_t batch_max_tokens = 4;
 constexpr std::uint32_t batch_current_tokens = 5;
 constexpr std::uint32_t decode_batches = 1;
 
-constexpr std::size_t least_generation = 24;  // bytes: an id, a token's text and log-probability
+constexpr std::size_t most_tag_and_length = 11;  // bytes
+constexpr std::size_t least_generation = 24;     // bytes: an id, a token's text and log-probability
 
 error malformed(const char* what) {
     return {errc::protocol, std::string{"cannot read the shard's "} + what};
@@ -128,6 +129,9 @@ result<cached_batch> scan_cached_batch(std::string_view bytes) {
 
 std::string decode_request(std::span<const cached_batch* const> batches) {
     std::string request;
+    std::size_t size = 0;
+    for (const auto* batch : batches) size += batch->wire.size() + most_tag_and_length;
+    request.reserve(size);
     for (const auto* batch : batches) {
         request += static_cast<char>((decode_batches << 3U) | 2U);
         append_varint(request, batch->wire.size());
