@@ -32,8 +32,12 @@ void delivery_lane::put(item i) {
     {
         const std::lock_guard lock{mutex_};
         items_.push_back(std::move(i));
-        if (items_.size() > 1) return;  // a drain is on its way
+        if (std::exchange(is_drain_due_, true)) return;
     }
+    post_drain();
+}
+
+void delivery_lane::post_drain() {
     boost::asio::post(http_, [self = shared_from_this()] { self->drain(); });
 }
 
@@ -64,6 +68,12 @@ void delivery_lane::drain() {
     // After all steps that wait, so that a stream writes everything it has got at once.
     for (const auto& stream : touched_) stream->wake();
     touched_.clear();
+    {
+        // Behind those that were woken: they take what they have got before more comes.
+        const std::lock_guard lock{mutex_};
+        is_drain_due_ = !items_.empty();
+        if (is_drain_due_) post_drain();
+    }
     const auto before = undelivered_.fetch_sub(delivered, std::memory_order_relaxed);
     if (before > max_bytes_ && before - delivered <= max_bytes_) drained_();
 }

@@ -78,6 +78,7 @@ public:
 private:
     using item = std::variant<delivery, notice, pooled_delivery>;
     void put(item i);
+    void post_drain();
     void drain();
     static void hand_over(delivery& d, std::vector<std::shared_ptr<stream_core>>& touched);
 
@@ -88,6 +89,7 @@ private:
     std::atomic<std::size_t> undelivered_{0};
     std::mutex mutex_;
     std::vector<item> items_;
+    bool is_drain_due_ = false;
     std::vector<item> draining_;                         // of the HTTP thread: keeps its capacity
     std::vector<std::shared_ptr<stream_core>> touched_;  // likewise
 };

@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -49,8 +50,8 @@ void stream_core::take(
     is_complete_ = step->finished.has_value();
     waiting_bytes_ += generation.size();
     ready_.push_back({std::move(*step), generation.size()});
-    // A step that waits alone is not the reader's fault, however large it is.
-    if (waiting_bytes_ <= max_waiting_bytes_ || ready_.size() - taken_ == 1) return;
+    // What came since the reader took all that it had is not its fault, however much it is.
+    if (waiting_bytes_ <= max_waiting_bytes_ || untaken_bytes_ == 0) return;
     forget_ready();
     is_complete_ = false;
     spdlog::info("request {}: ended, its client reads too slowly", id_);
@@ -74,6 +75,7 @@ void stream_core::forget_ready() {
     std::vector<waiting_step>{}.swap(ready_);  // with its memory
     taken_ = 0;
     waiting_bytes_ = 0;
+    untaken_bytes_ = 0;
 }
 
 void stream_core::give_up(error why) {
@@ -100,6 +102,7 @@ void stream_core::leave() {
 }
 
 void stream_core::wake() {
+    untaken_bytes_ = waiting_bytes_;
     wake_.try_send(boost::system::error_code{});
 }
 
@@ -107,6 +110,7 @@ std::optional<inference::step> stream_core::poll() {
     if (ready_.empty()) return std::nullopt;
     auto first = std::move(ready_[taken_++]);
     waiting_bytes_ -= first.bytes;
+    untaken_bytes_ -= std::min(untaken_bytes_, first.bytes);
     if (taken_ == ready_.size()) forget_ready();
     return std::move(first.what);
 }

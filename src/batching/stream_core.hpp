@@ -78,6 +78,7 @@ private:
     std::vector<waiting_step> ready_;  // from `taken_` on; holds no memory when all are taken
     std::size_t taken_ = 0;
     std::size_t waiting_bytes_ = 0;
+    std::size_t untaken_bytes_ = 0;  // of these: the reader was woken for them before
     std::optional<error> failure_;
     bool is_complete_ = false;  // the last step was received
     boost::asio::experimental::channel<void(boost::system::error_code)> wake_;

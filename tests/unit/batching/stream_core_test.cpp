@@ -180,6 +180,30 @@ TEST_CASE("stream: a reader may be behind by so much, and not a byte more", "[ba
     }
 }
 
+TEST_CASE("stream: what comes at once is not its reader's fault", "[batching]") {
+    const auto step = generation("12345");
+    lane_world w{2 * step.size()};
+    const auto s = w.make(7);
+    for (int i = 0; i < 5; ++i) w.deliver(s, step);
+    w.drain();
+    CHECK(w.cancelled.empty());
+    SECTION("nor is the next, when all was read") {
+        CHECK(lane_world::ready(*s).size() == 25);
+        for (int i = 0; i < 5; ++i) w.deliver(s, step);
+        w.drain();
+        CHECK(w.cancelled.empty());
+    }
+    SECTION("the next is, when something was not read") {
+        for (int i = 0; i < 4; ++i) REQUIRE(s->poll());
+        w.deliver(s, step);
+        w.drain();
+        CHECK(w.cancelled.empty());
+        w.deliver(s, step);
+        w.drain();
+        CHECK(w.cancelled == std::vector<scheduler::request_id>{7});
+    }
+}
+
 TEST_CASE("stream: one step may be larger than what a reader may be behind", "[batching]") {
     lane_world w{10};
     const auto s = w.make();
