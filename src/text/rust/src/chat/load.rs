@@ -106,6 +106,21 @@ fn without_generation(source: &str) -> String {
     out
 }
 
+/// minijinja panics at `[::-1]` of an empty list: inside of tags it becomes a method of ours.
+fn with_reversal(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+        let close = if rest[at..].starts_with("{{") { "}}" } else { "%}" };
+        let end = rest[at..].find(close).map_or(rest.len(), |length| at + length);
+        out.push_str(&rest[..at]);
+        out.push_str(&rest[at..end].replace("[::-1]", ".__reversed__()"));
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Each path may be empty. What comes later wins: `tokenizer_config.json`, `chat_template.json`,
 /// `chat_template.jinja` with the files of `additional_chat_templates` (`jinja` lists them all, one
 /// in a line; the file's name is the template's, and `chat_template` the default).
@@ -131,7 +146,7 @@ pub fn load(config_path: &str, jinja: &str, json_path: &str) -> Outcome<Chat> {
         if source.len() as u64 > MAX_FILE {
             return Err(format!("{path}: chat template `{name}` is over {MAX_FILE} bytes"));
         }
-        chat.env.add_template_owned(name.clone(), without_generation(&source)).map_err(|e| {
+        chat.env.add_template_owned(name.clone(), with_reversal(&without_generation(&source))).map_err(|e| {
             format!("{path}: chat template `{name}`: {}", render::words_of(&e))
         })?;
         let variables = {

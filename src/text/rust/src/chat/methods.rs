@@ -32,6 +32,12 @@ pub fn call(
                 .map(Value::from)
                 .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "value is not in list"))
         }
+        (ValueKind::Seq | ValueKind::Iterable, "__reversed__") => {
+            let () = from_args(arguments)?;
+            let mut items: Vec<Value> = value.try_iter()?.collect();
+            items.reverse();
+            Ok(Value::from(items))
+        }
         _ => pycompat::unknown_method_callback(state, value, method, arguments),
     }
 }
@@ -45,6 +51,9 @@ fn of_text(text: &str, method: &str, arguments: &[Value], limit: usize) -> Optio
         "rfind" => find(text, arguments, |text, part| text.rfind(part)),
         "index" => found(find(text, arguments, |text, part| text.find(part))),
         "rindex" => found(find(text, arguments, |text, part| text.rfind(part))),
+        "__reversed__" => {
+            from_args(arguments).map(|()| Value::from(text.chars().rev().collect::<String>()))
+        }
         "rsplit" => rsplit(text, arguments),
         "partition" => from_args(arguments).map(|(mark,): (&str,)| match text.split_once(mark) {
             Some((head, tail)) => triple(head, mark, tail),
