@@ -21,8 +21,8 @@ std::vector<router_option> settings_w(bool overlap);
 /// The medians over `seeds` of W at `rate`, seeds 1 … `seeds`.
 summary run_w(double rate, const scenario& what, std::size_t seeds);
 
-/// Writes the table of goals: figures of `lorax-router`, of the reference policy, of Truffula, and
-/// the goals, at 15, 25, 35 and 50 requests per second.
+/// Writes the table of goals, whose figures stand in docs/benchmarks.md: figures of `lorax-router`,
+/// of the reference policy, of Truffula, and the goals, at 15, 25, 35 and 50 requests per second.
 ///
 /// \param lorax, truffula what to run as each.
 void print_goals(
