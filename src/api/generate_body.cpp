@@ -52,7 +52,8 @@ constexpr std::array parameter_fields{
         "decoder_input_details", "Return the prompt's tokens with their log-probabilities"),
     optional_field<&params::return_k_alternatives>(
         "return_k_alternatives", "Alternatives to return for each token; above 0"),
-    optional_field<&params::apply_chat_template>("apply_chat_template", "Accepted, without effect"),
+    optional_field<&params::apply_chat_template>(
+        "apply_chat_template", "Give the prompt to the model as what a user says"),
     optional_field<&params::seed>("seed", "Makes sampling repeatable"),
     optional_field<&params::response_format>("response_format", "Constrains the answer to JSON"),
 };

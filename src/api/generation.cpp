@@ -169,6 +169,9 @@ std::string_view failure_kind(const error& e) noexcept {
     if (e.code == errc::validation || e.code == errc::too_long || e.code == errc::unknown_model) {
         return "validation";
     }
+    if (e.code == errc::template_error || e.code == errc::missing_template_variable) {
+        return "template";
+    }
     if (e.code == errc::incomplete_generation) return "incomplete";
     if (e.code == errc::embedding_failure) return "embedding_failure";
     if (e.code == errc::classification_failure) return "classification_failure";

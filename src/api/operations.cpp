@@ -187,6 +187,12 @@ constexpr auto all_openai = with_native(std::array{
         "Completion",
         error_shape::openai),
     embeddings("EmbeddingList", error_shape::openai),
+    answering(
+        "/v1/chat/completions",
+        "Answer a conversation",
+        &openai::chat_body::schema,
+        "ChatCompletion",
+        error_shape::openai),
     model_list,
     one_model,
 });
@@ -199,6 +205,12 @@ constexpr auto all_lorax = with_native(std::array{
         "LoraxCompletion",
         error_shape::native),
     embeddings("LoraxEmbeddings", error_shape::native),
+    answering(
+        "/v1/chat/completions",
+        "Answer a conversation",
+        &openai::lorax_chat_body::schema,
+        "LoraxChatCompletion",
+        error_shape::native),
     model_list,
     one_model,
 });

@@ -1,7 +1,9 @@
 #include "api/generation.hpp"
 #include "api/handlers.hpp"
 #include "api/read_body.hpp"
+#include "api/render_chat.hpp"
 #include "truffula/api/answers.hpp"
+#include "truffula/api/json_text.hpp"
 
 #include <utility>
 
@@ -36,6 +38,15 @@ std::shared_ptr<const generation_call> make_call(
     return call;
 }
 
+// The prompt as what a user says.
+text::chat_prompt one_message(std::string_view inputs) {
+    text::chat_prompt prompt;
+    prompt.messages = R"([{"role":"user","content":)";
+    append_string(prompt.messages, inputs);
+    prompt.messages += "}]";
+    return prompt;
+}
+
 }  // namespace
 
 http::response shutting_down_response() {
@@ -51,6 +62,15 @@ asio::awaitable<http::response> serve_generation(
     if (!read) co_return error_response(read.error());
     if (read->refused) co_return rejection_response(std::move(*read->refused));
     with->observer->counted();
+    if (read->body.parameters.apply_chat_template) {
+        auto prompt = co_await render_chat(with, one_message(read->body.inputs));
+        if (!prompt) {
+            with->observer->failed(failure_kind(prompt.error()));
+            co_return error_response(prompt.error());
+        }
+        read->body.inputs = std::move(*prompt);
+        read->body.adds_special = false;
+    }
     auto call = make_call(with, *from, std::move(read->body), way);
     if (call->is_streamed) co_return answer_streamed(std::move(call));
     co_return co_await answer_whole(std::move(call), is_switch);

@@ -31,6 +31,7 @@
 #include <fstream>
 #include <future>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -182,6 +183,18 @@ std::unique_ptr<telemetry::request_logger> make_request_logger(
         telemetry::request_logger_events{count("sent"), count("failed"), count("dropped")});
 }
 
+/// The model's chat templates; none, with a warning that says what follows, when there are none.
+std::optional<text::chat_template> load_chat_template(const text::model_files& files) {
+    constexpr auto consequence = "/v1/chat/completions and apply_chat_template are refused";
+    auto loaded = text::chat_template::load(files.chat);
+    if (!loaded) {
+        spdlog::warn("{}: {}", loaded.error().detail, consequence);
+        return std::nullopt;
+    }
+    if (!loaded->has_templates()) spdlog::warn("found no chat template: {}", consequence);
+    return std::move(*loaded);
+}
+
 }  // namespace
 
 struct router::impl {
@@ -221,6 +234,7 @@ struct router::impl {
     std::shared_ptr<const api::encoder> encoder;
     std::shared_ptr<const api::vision> vision;
     std::unique_ptr<telemetry::request_logger> request_log;  // outlives the server's threads
+    std::optional<text::chat_template> chat;
 
     asio::io_context engine_context{1};
     asio::executor_work_guard<asio::io_context::executor_type> engine_work;
@@ -238,6 +252,7 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->engine = engine;
     to->admission = admission;
     to->encoder = encoder;
+    to->chat = chat;
     to->workers = workers;
     to->observer = request_events;
     to->limits.max_best_of = settings.server.max_best_of;
@@ -301,6 +316,7 @@ result<std::unique_ptr<router>> router::create(config::settings settings) {
     i->encoder = load_encoder(i->files);
     i->vision = load_vision(i->files, i->encoder != nullptr);
     i->request_log = make_request_logger(i->settings, i->metrics);
+    i->chat = load_chat_template(i->files);
     return std::unique_ptr<router>{new router{std::move(i)}};
 }
 

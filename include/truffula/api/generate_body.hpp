@@ -60,7 +60,7 @@ struct generate_parameters {
     bool details = false;
     bool decoder_input_details = false;
     std::optional<std::int32_t> return_k_alternatives;
-    bool apply_chat_template = false;  ///< No effect.
+    bool apply_chat_template = false;  ///< `inputs` is what a user says.
     std::optional<std::uint64_t> seed;
     std::optional<response_format_body> response_format;
 

@@ -9,6 +9,7 @@
 #include "truffula/http/message.hpp"
 #include "truffula/scheduler/admission.hpp"
 #include "truffula/telemetry/request_logger.hpp"
+#include "truffula/text/chat_template.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -46,6 +47,7 @@ struct services {
     std::shared_ptr<batching::engine> engine;
     std::shared_ptr<scheduler::admission> admission;
     std::shared_ptr<const api::encoder> encoder;  ///< None: lengths are not checked.
+    std::optional<text::chat_template> chat;      ///< None: chat is refused.
     std::shared_ptr<api::workers> workers;
     std::shared_ptr<request_observer> observer;
     api::limits limits;

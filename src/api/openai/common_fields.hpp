@@ -66,7 +66,9 @@ constexpr auto common_fields() {
         inherited_field<Body, &common::return_k_alternatives>(
             "return_k_alternatives", "As logprobs: other tokens at each place"),
         inherited_field<Body, &common::guided_json>(
-            "guided_json", "JSON Schema of the answer", object_shape),
+            "guided_json",
+            "JSON Schema of the answer",
+            R"({"oneOf":[{"type":"object"},{"type":"string"}]})"),
         inherited_field<Body, &common::guided_regex>("guided_regex", "Not supported"),
         inherited_field<Body, &common::guided_choice>("guided_choice", "Not supported"),
         inherited_field<Body, &common::guided_grammar>("guided_grammar", "Not supported"),

@@ -140,14 +140,8 @@ private:
             for (auto& t : shown.scored()) scored.push_back(std::move(t));
             shown.text.clear();
         }
-        text += whole_text(answer.end);
+        text += whole_text(plan_, answer.end);
         append_choice(out, choice, text, scored, finish_name(answer.end.reason));
-    }
-
-    std::string_view whole_text(const inference::generated_text& end) const {
-        const bool is_stopped = end.reason == inference::finish_reason::stop_sequence;
-        if (!is_stopped || plan_.keeps_stop) return end.text;
-        return stop_trimmer::trim(end.text, plan_.parameters.stop);
     }
 
     const text_plan& plan_;

@@ -130,6 +130,12 @@ void append_chat_logprobs(
     out += ",\"refusal\":null}";
 }
 
+std::string_view whole_text(const text_plan& plan, const inference::generated_text& end) {
+    const bool is_stopped = end.reason == inference::finish_reason::stop_sequence;
+    if (!is_stopped || plan.keeps_stop) return end.text;
+    return stop_trimmer::trim(end.text, plan.parameters.stop);
+}
+
 std::size_t characters(std::string_view text) noexcept {
     const auto begins = [](unsigned char c) { return (c & 0xC0U) != 0x80; };
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins));

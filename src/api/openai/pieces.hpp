@@ -47,6 +47,9 @@ void append_completion_logprobs(
 void append_chat_logprobs(
     std::string& out, std::span<const scored_token> tokens, std::uint32_t others);
 
+/// The whole text of an answer, without the stop text that ended it.
+std::string_view whole_text(const text_plan& plan, const inference::generated_text& end);
+
 /// UTF-8 characters.
 std::size_t characters(std::string_view text) noexcept;
 

@@ -19,6 +19,7 @@ std::vector<route> openai_routes(std::shared_ptr<const services> with) {
     return {
         {"POST", "/v1/completions", handled(with, serve_completions)},
         {"POST", "/v1/embeddings", handled(with, serve_embeddings)},
+        {"POST", "/v1/chat/completions", handled(with, serve_chat)},
         {"GET", "/v1/models", handled(with, serve_models)},
         {"GET", "/v1/models/*", handled(with, serve_model)},
     };

@@ -58,6 +58,7 @@ http::response text_error(const text_call& call, const error& e);
 boost::asio::awaitable<http::response> serve_completions(shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_embeddings(shared_services with, shared_request from);
 
+boost::asio::awaitable<http::response> serve_chat(shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_models(shared_services with, shared_request from);
 boost::asio::awaitable<http::response> serve_model(shared_services with, shared_request from);
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -56,13 +57,27 @@ refused read_stop(const text_or_json& given, std::vector<std::string>& to) {
     return std::nullopt;
 }
 
-refused read_guided(const raw_json& given, std::optional<response_format_body>& to) {
-    auto schema = json::parse(given.text);
-    if (schema.is_string()) schema = json::parse(schema.get<std::string>(), nullptr, false);
-    if (!schema.is_object()) {
+struct inner_json {
+    raw_json value;
+};
+
+/// JSON within a text, bounded as the body is; nothing if it is none.
+std::optional<raw_json> read_inner(std::string_view text) {
+    static constexpr std::array fields{required_field<&inner_json::value>("value", "")};
+    static constexpr object_schema schema{"", fields};
+    inner_json inner;
+    std::string around = "{\"value\":";
+    (around += text) += '}';
+    if (read_json(around, schema, &inner)) return std::nullopt;
+    return std::move(inner.value);
+}
+
+refused read_guided(const text_or_json& given, std::optional<response_format_body>& to) {
+    auto schema = given.is_text ? read_inner(given.text) : raw_json{given.text};
+    if (!schema || !schema->text.starts_with('{')) {
         return invalid_field("guided_json", "`guided_json` must be a JSON Schema: an object");
     }
-    to = response_format_body{"json_schema", {schema.dump()}};
+    to = response_format_body{"json_schema", std::move(*schema)};
     return std::nullopt;
 }
 
@@ -262,7 +277,7 @@ std::optional<fault> plan_text(text_body& body, std::string_view base_model, tex
     if (body.response_format) {
         if (auto f = read_response_format(*body.response_format, format)) return f;
     }
-    if (is_given(body.guided_json)) {
+    if (body.guided_json) {
         if (format) {
             return invalid_field(
                 "guided_json", "`guided_json` and `response_format` are mutually exclusive");

@@ -50,7 +50,7 @@ struct text_body {
     std::optional<std::uint64_t> truncate_prompt_tokens;
     std::optional<bool> include_stop_str_in_output;
     std::optional<std::int32_t> return_k_alternatives;
-    std::optional<raw_json> guided_json;
+    std::optional<text_or_json> guided_json;  ///< A schema, or its text.
     std::optional<raw_json> guided_regex;
     std::optional<raw_json> guided_choice;
     std::optional<raw_json> guided_grammar;
@@ -87,6 +87,55 @@ struct lorax_completion_body {
     std::optional<bool> ignore_eos_token;
     std::optional<std::string> adapter_source;
     std::optional<std::string> api_token;
+
+    static const object_schema& schema();
+};
+
+struct chat_body : text_body {
+    raw_json messages;
+    std::optional<std::int64_t> max_completion_tokens;
+    std::optional<bool> logprobs;
+    std::optional<std::int64_t> top_logprobs;
+    std::optional<raw_json> tools;
+    std::optional<text_or_json> tool_choice;
+    std::optional<bool> parallel_tool_calls;
+    std::optional<raw_json> functions;
+    std::optional<text_or_json> function_call;
+
+    std::optional<std::string> tool_prompt;
+    std::optional<std::string> guideline;
+    std::optional<raw_json> documents;
+    std::optional<bool> add_generation_prompt;
+    std::optional<bool> continue_final_message;
+    std::optional<raw_json> chat_template_kwargs;
+    std::optional<std::string> chat_template;
+
+    static const object_schema& schema();
+};
+
+/// The same as a LoRAX router reads it (contract section 5.3).
+struct lorax_chat_body {
+    std::string model;
+    raw_json messages;
+    std::optional<float> temperature;
+    std::optional<float> top_p;
+    std::optional<std::int32_t> n;
+    std::optional<std::int32_t> max_tokens;
+    std::optional<std::vector<std::string>> stop;
+    std::optional<bool> stream;
+    std::optional<float> presence_penalty;
+    std::optional<float> frequency_penalty;
+    std::optional<std::uint64_t> seed;
+    std::optional<raw_json> response_format;
+    std::optional<raw_json> tools;
+    std::optional<text_or_json> tool_choice;
+    std::optional<float> repetition_penalty;
+    std::optional<std::int32_t> top_k;
+    std::optional<bool> ignore_eos_token;
+    std::optional<std::string> adapter_source;
+    std::optional<std::string> api_token;
+    std::optional<std::string> tool_prompt;
+    std::optional<std::string> guideline;
 
     static const object_schema& schema();
 };

@@ -45,6 +45,25 @@ std::optional<fault> plan_text(text_body& body, std::string_view base_model, tex
 /// As a LoRAX router understands it (contract section 11); it refuses nothing.
 text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view base_model);
 
+/// What a chat asks beside a text.
+struct chat_plan {
+    std::string messages;  ///< JSON array, in the form that templates expect.
+    std::string documents;
+    std::string arguments;  ///< `chat_template_kwargs`.
+    std::string template_name;
+    std::optional<std::string> guideline;
+    bool add_generation_prompt = true;
+    bool continue_final_message = false;
+};
+
+/// \return why not, or nothing: then `plan` is whole but for its prompt, which is to be rendered.
+std::optional<fault> plan_chat(
+    chat_body&& body, std::string_view base_model, text_plan& plan, chat_plan& chat);
+
+/// As a LoRAX router understands it.
+std::optional<rejection> plan_lorax_chat(
+    lorax_chat_body&& body, std::string_view base_model, text_plan& plan, chat_plan& chat);
+
 /// What `model` means: an adapter's id, or nothing for the base model.
 std::optional<std::string> adapter_of(std::string_view model, std::string_view base_model);
 

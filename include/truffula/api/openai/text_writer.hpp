@@ -63,4 +63,11 @@ std::unique_ptr<text_writer> make_completion_writer(
 /// The same as a LoRAX router does. A request has one choice there.
 std::unique_ptr<text_writer> make_lorax_completion_writer(const text_plan& plan);
 
+/// Shapes the answers to `/v1/chat/completions`; parameters as above.
+std::unique_ptr<text_writer> make_chat_writer(
+    const text_plan& plan, answer_facts facts, std::vector<renamed> names);
+
+/// The same as a LoRAX router does.
+std::unique_ptr<text_writer> make_lorax_chat_writer(answer_facts facts);
+
 }  // namespace truffula::api::openai

@@ -178,6 +178,11 @@ TEST_CASE("openai plan: what constrains the answer", "[api][openai]") {
         refused(R"({"type":"json_schema","json_schema":{"name":"x","schema":5}})") ==
         "response_format.json_schema.schema");
     CHECK(param_of(R"("guided_json":"no json")") == "guided_json");
+    CHECK(param_of(R"("guided_json":"{} {}")") == "guided_json");
+    CHECK(param_of(R"("guided_json":[])") == "guided_json");
+    std::string deep;
+    for (int i = 0; i < 100'000; ++i) deep += R"({\"a\":)";
+    CHECK(param_of(R"("guided_json":")" + deep + R"(")") == "guided_json");
     CHECK(
         param_of(R"("guided_json":{},"response_format":{"type":"json_object"})") == "guided_json");
 }

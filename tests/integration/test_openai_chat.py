@@ -1,0 +1,337 @@
+"""`/v1/chat/completions`: by the clients that people use, and as a LoRAX router does."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import openai
+import pydantic
+import pytest
+
+TOKENIZER = Path(__file__).parent.parent / "data" / "tokenizer"
+TEMPLATE = """
+{%- if messages[0].role == 'king' or messages[0].content == 'refuse me' -%}
+  {{ raise_exception('no kings here') }}
+{%- endif -%}
+{%- for m in messages -%}
+<{{ m.role }}>{{ m.content }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}</{{ m.role }}>
+{%- endfor -%}
+{%- if mood is defined %}[{{ mood }}]{% endif -%}
+{%- if tools %}[tools: {{ tools | map(attribute='function') | map(attribute='name') | join(',') }}]{% endif -%}
+{%- if add_generation_prompt %}<assistant>{% endif -%}
+"""
+USER = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+def model(tmp_path) -> str:
+    """A folder with a tokenizer and a chat template."""
+    folder = tmp_path / "model"
+    shutil.copytree(TOKENIZER, folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    return str(folder)
+
+
+@pytest.fixture
+def chat(sims, routers, model):
+    """A router that can chat, its group, and OpenAI's client."""
+    group = sims()
+    options = {"--tokenizer-name": model, "--max-input-length": 200, "--max-total-tokens": 400}
+    router = routers(group, options)
+    client = openai.OpenAI(base_url=router.url + "/v1", api_key="none", max_retries=0)
+    return router, group, client
+
+
+def ask(client, messages=USER, **more):
+    more.setdefault("max_tokens", 8)
+    more.setdefault("temperature", 0)
+    more.setdefault("model", "")
+    return client.chat.completions.create(messages=messages, **more)
+
+
+def sent(group) -> dict:
+    """The last request that a shard got."""
+    return group.shards[0].requests("Prefill")[-1]["batch"]["requests"][0]
+
+
+def refused(router, body: dict, status: int = 400) -> dict:
+    answer = router.http.post("/v1/chat/completions", {"model": "", "messages": USER, **body})
+    assert answer.status == status, answer.body
+    error = answer.json()["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    return error
+
+
+def test_a_chat_is_whole(chat, model):
+    router, group, client = chat
+    got = ask(client, model=model)
+    assert got.id.startswith("chatcmpl-")
+    assert got.object == "chat.completion"
+    assert got.created > 1_700_000_000
+    assert got.model == model
+    choice = got.choices[0]
+    assert choice.finish_reason == "length"
+    assert choice.message.role == "assistant"
+    assert choice.message.content.startswith("@base ")
+    assert choice.message.refusal is None and choice.message.tool_calls is None
+    assert got.usage.completion_tokens == 8
+    assert got.usage.total_tokens == got.usage.prompt_tokens + 8
+    request = sent(group)
+    assert request["inputs"] == "<user>Hello</user><assistant>"
+    # The template writes the special tokens: the tokenizer adds none.
+    ids = router.http.post(
+        "/tokenize", {"inputs": request["inputs"], "add_special_tokens": False}
+    ).json()
+    assert request["tokenized_inputs"]["ids"] == [t["id"] for t in ids]
+
+
+def test_a_stream(chat):
+    _, _, client = chat
+    whole = ask(client).choices[0].message.content
+    chunks = list(ask(client, stream=True, stream_options={"include_usage": True}))
+    assert {c.object for c in chunks} == {"chat.completion.chunk"}
+    assert len({c.id for c in chunks}) == 1
+    first, last, usage = chunks[0], chunks[-2], chunks[-1]
+    assert first.choices[0].delta.role == "assistant"
+    assert "".join(c.choices[0].delta.content or "" for c in chunks[:-1]) == whole
+    assert last.choices[0].finish_reason == "length"
+    assert last.choices[0].delta.content is None
+    assert usage.choices == [] and usage.usage.completion_tokens == 8
+
+
+def test_an_asynchronous_stream(chat):
+    router, _, client = chat
+
+    async def text() -> str:
+        async with openai.AsyncOpenAI(base_url=router.url + "/v1", api_key="x") as c:
+            stream = await c.chat.completions.create(
+                model="", messages=USER, max_tokens=8, temperature=0, stream=True
+            )
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+    assert asyncio.run(text()) == ask(client).choices[0].message.content
+
+
+def test_messages_in_all_forms(chat):
+    _, group, client = chat
+    ask(
+        client,
+        [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+            {"role": "assistant", "content": "c"},
+            {"role": "user", "content": "d"},
+        ],
+    )
+    text = "<system>Be brief.</system><user>ab</user><assistant>c</assistant><user>d</user>"
+    assert sent(group)["inputs"] == text + "<assistant>"
+
+
+def test_options_of_the_template(chat):
+    _, group, client = chat
+    more = {"chat_template_kwargs": {"mood": "calm"}, "add_generation_prompt": False}
+    ask(client, extra_body=more)
+    assert sent(group)["inputs"] == "<user>Hello</user>[calm]"
+    messages = USER + [{"role": "assistant", "content": "Well, I"}]
+    ask(client, messages, extra_body={"continue_final_message": True})
+    assert sent(group)["inputs"].endswith("Well, I")
+
+
+def test_many_answers_and_log_probabilities(chat):
+    _, _, client = chat
+    got = ask(client, n=2, temperature=1.0, seed=3, logprobs=True, top_logprobs=2)
+    assert [c.index for c in got.choices] == [0, 1]
+    for choice in got.choices:
+        scores = choice.logprobs.content
+        assert "".join(s.token for s in scores) == choice.message.content
+        assert bytes(scores[0].bytes).decode() == scores[0].token
+        assert len(scores[0].top_logprobs) == 2
+    chunks = list(ask(client, n=2, temperature=1.0, seed=3, logprobs=True, stream=True))
+    for choice in got.choices:
+        parts = [c.choices[0] for c in chunks if c.choices[0].index == choice.index]
+        assert "".join(p.delta.content or "" for p in parts) == choice.message.content
+        tokens = [s.token for p in parts if p.logprobs for s in p.logprobs.content]
+        assert "".join(tokens) == choice.message.content
+
+
+def test_stop_texts_and_lengths(chat):
+    _, group, client = chat
+    text = ask(client).choices[0].message.content
+    stop = text.split(" ")[3]
+    got = ask(client, stop=stop)
+    assert got.choices[0].finish_reason == "stop"
+    assert got.choices[0].message.content == text[: text.index(stop)]
+    ask(client, max_tokens=None, max_completion_tokens=5)
+    assert sent(group)["stopping_parameters"]["max_new_tokens"] == 5
+
+
+def test_structured_output_is_asked_of_the_shard(chat):
+    _, group, client = chat
+
+    class Tree(pydantic.BaseModel):
+        name: str
+        height: float
+
+    with pytest.raises((pydantic.ValidationError, openai.LengthFinishReasonError)):
+        client.chat.completions.parse(
+            model="", messages=USER, response_format=Tree, max_tokens=8, temperature=0
+        )
+    schema = json.loads(sent(group)["parameters"]["schema"])
+    assert schema["properties"]["height"]["type"] == "number"
+    ask(client, response_format={"type": "text"})
+    assert sent(group)["parameters"].get("schema", "") == ""
+
+
+def test_an_adapter_answers(chat):
+    _, _, client = chat
+    got = ask(client, model="org/tuned")
+    assert got.model == "org/tuned"
+    assert got.choices[0].message.content.startswith("@org/tuned")
+
+
+@pytest.mark.parametrize(
+    "body,param",
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": None}, "messages"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": USER * 10_000}, "messages"),
+        ({"messages": [{"role": "user", "content": "word " * 1000}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "refuse me"}]}, "messages"),
+        ({"n": 3}, "n"),
+        ({"n": 0}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"top_p": 2}, "top_p"),
+        ({"logprobs": 5}, "logprobs"),
+        ({"top_logprobs": 5}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"functions": [{}]}, "functions"),
+        ({"function_call": "auto"}, "function_call"),
+        ({"logit_bias": {"5": 5}}, "logit_bias"),
+        ({"documents": {}}, "documents"),
+        ({"chat_template_kwargs": []}, "chat_template_kwargs"),
+        (
+            {"continue_final_message": True, "add_generation_prompt": True},
+            "continue_final_message",
+        ),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"stop": [""]}, "stop"),
+    ],
+)
+def test_each_refusal_names_the_field(chat, body, param):
+    router, _, _ = chat
+    for stream in (False, True):
+        error = refused(router, {**body, "stream": stream})
+        assert error["type"] == "invalid_request_error"
+        assert error["param"] == param, error
+        assert error["message"]
+
+
+def test_a_template_refuses_with_its_own_words(chat):
+    router, _, _ = chat
+    error = refused(router, {"messages": [{"role": "user", "content": "refuse me"}]})
+    assert "no kings here" in error["message"]
+
+
+def test_without_a_template(sims, routers):
+    router = routers(sims(), {"--tokenizer-name": str(TOKENIZER)})
+    error = refused(router, {})
+    assert "template" in error["message"]
+    answer = router.http.post(
+        "/generate", {"inputs": "x", "parameters": {"apply_chat_template": True}}
+    )
+    assert answer.status == 422
+    assert answer.json()["error_type"] == "template_error"
+
+
+def test_a_template_that_never_ends(sims, routers, tmp_path):
+    folder = tmp_path / "endless"
+    shutil.copytree(TOKENIZER, folder)
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(loop)
+    router = routers(sims(), {"--tokenizer-name": str(folder)})
+    assert refused(router, {})["type"] == "invalid_request_error"
+    assert router.http.get("/health").status == 200
+
+
+def test_the_template_on_native_routes(chat):
+    router, group, _ = chat
+    parameters = {"apply_chat_template": True, "max_new_tokens": 4}
+    answer = router.http.post("/generate", {"inputs": "Hello", "parameters": parameters})
+    assert answer.status == 200
+    assert sent(group)["inputs"] == "<user>Hello</user><assistant>"
+
+
+@pytest.fixture
+def lorax(sims, routers, model):
+    group = sims()
+    options = {"--tokenizer-name": model, "--compat": "lorax"}
+    return routers(group, options), group
+
+
+def test_lorax_whole(lorax, model):
+    router, group = lorax
+    body = {"model": "org/tuned", "messages": USER, "max_tokens": 4}
+    answer = router.http.post("/v1/chat/completions", body)
+    assert answer.status == 200, answer.body
+    got = answer.json()
+    keys = ["id", "object", "created", "model", "choices", "usage", "system_fingerprint"]
+    assert list(got) == keys
+    assert got["id"] == "null" and got["object"] == "text_completion"
+    assert got["model"] == model
+    assert got["created"] > 1_700_000_000
+    message = got["choices"][0]["message"]
+    assert list(message) == ["role", "content"]
+    assert message["content"].startswith("@org/tuned")
+    assert got["choices"][0]["finish_reason"] == "length"
+    assert sent(group)["parameters"]["do_sample"] is True
+    router.http.post("/v1/chat/completions", {**body, "temperature": 0})
+    assert not sent(group)["parameters"].get("do_sample", False)
+    many = router.http.post("/v1/chat/completions", {**body, "n": 2}).json()
+    assert [c["index"] for c in many["choices"]] == [0, 1]
+    assert many["usage"]["completion_tokens"] == 4
+
+
+def test_lorax_streamed(lorax):
+    router, _ = lorax
+    body = {"model": "", "messages": USER, "max_tokens": 3, "stream": True}
+    events = router.http.events("/v1/chat/completions", body)
+    assert events[-1] == "[DONE]"
+    chunks = events[:-1]
+    assert len(chunks) == 3
+    for c in chunks:
+        assert [c["id"], c["object"], c["created"], c["model"]] == [
+            "null", "chat.completion.chunk", 0, "null",
+        ]  # fmt: skip
+        assert c["choices"][0]["delta"]["role"] == "assistant"
+    assert "usage" not in chunks[0]
+    assert chunks[-1]["usage"]["completion_tokens"] == 3
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+
+
+def test_lorax_ends_a_stream_with_an_empty_delta(sims, routers, model):
+    router = routers(
+        sims(options=["--eos-after", "3"]), {"--tokenizer-name": model, "--compat": "lorax"}
+    )
+    body = {"model": "", "messages": USER, "max_tokens": 9, "stream": True, "temperature": 0}
+    events = router.http.events("/v1/chat/completions", body)
+    assert events[-2]["choices"][0] == {"index": 0, "delta": {}, "finish_reason": "stop"}
+
+
+def test_lorax_errors(lorax):
+    router, _ = lorax
+    answer = router.http.post("/v1/chat/completions", {"model": "", "messages": [{}]})
+    assert answer.status == 422
+    assert answer.headers["content-type"].startswith("text/plain")
+    refusal = {"model": "", "messages": [{"role": "king", "content": "x"}], "stream": True}
+    answer = router.http.post("/v1/chat/completions", refusal)
+    assert answer.status == 422
+    assert answer.json()["error_type"] == "template_error"
+    assert answer.json()["error"].startswith("Failed applying chat template to inputs: ")
+    answer = router.http.post("/v1/chat/completions", {"model": "", "messages": USER, "n": 3})
+    assert answer.json()["error_type"] == "validation"
