@@ -166,7 +166,8 @@ void log_answer(
 
 std::string_view failure_kind(const error& e) noexcept {
     if (e.code == errc::overloaded) return "overloaded";
-    if (e.code == errc::validation || e.code == errc::too_long || e.code == errc::unknown_model) {
+    if (e.code == errc::validation || e.code == errc::too_long || e.code == errc::unknown_model ||
+        e.code == errc::tool_error) {
         return "validation";
     }
     if (e.code == errc::template_error || e.code == errc::missing_template_variable) {

@@ -1,6 +1,7 @@
 #include "truffula/api/validate.hpp"
 
 #include "api/adapter_rules.hpp"
+#include "truffula/text/json_schema.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -53,6 +54,16 @@ const char* sampling_fault(const generate_parameters& p) {
         return "`return_k_alternatives` must be strictly positive";
     }
     return nullptr;
+}
+
+// Shards build an automaton of the schema: what is no schema, or a huge one, must not reach them.
+result<> check_format(const generate_parameters& p) {
+    if (!p.response_format || p.response_format->answer_schema.is_null()) return {};
+    const auto& schema = p.response_format->answer_schema.text;
+    if (schema == default_answer_schema || p.response_format->is_checked) return {};
+    const auto good = text::check_schema(schema, "response_format.schema");
+    if (!good) return good.error();
+    return {};
 }
 
 std::uint32_t to_u32(std::uint64_t value) {
@@ -118,6 +129,7 @@ result<> check_parameters(const generate_body& body, const limits& allowed) {
     if (p.seed && p.sequences() > 1) {  // 16
         return refusal("`seed` must not be set when `best_of` > 1");
     }
+    if (const auto fine = check_format(p); !fine) return fine.error();
     if (body.inputs.empty()) return refusal("`inputs` cannot be empty");               // 17
     if (p.truncate && (*p.truncate == 0 || *p.truncate > allowed.max_input_length)) {  // 18
         return refusal(

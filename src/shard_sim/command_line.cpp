@@ -102,6 +102,9 @@ void add_model_options(CLI::App& app, model_options& m, raw_options& raw) {
            "Answer of Warmup, and checked (default: none)")
         ->group(g);
     app.add_option("--max-sequences", m.max_sequences, "Most live requests (checked)")->group(g);
+    app.add_option(
+           "--constrained-reply", m.constrained_reply, "Text (ASCII) for requests with a schema")
+        ->group(g);
     app.add_option("--eos-after", m.eos_after, "End token after N tokens; 0: never")->group(g);
     app.add_option("--eos-probability", m.eos_probability, "Of each token after the first")
         ->group(g)

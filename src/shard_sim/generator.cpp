@@ -9,6 +9,7 @@
 namespace truffula::shard_sim {
 namespace {
 
+constexpr std::size_t reply_piece = 3;  // bytes
 constexpr std::uint32_t first_word = 100;
 constexpr std::uint32_t label_ids = 20'000;  // ids of `@label` tokens start here
 
@@ -40,6 +41,7 @@ generator::generator(
 }
 
 bool generator::ends_at(std::uint32_t n) const {
+    if (!reply_.empty()) return n * reply_piece >= reply_.size();
     if (n == 0) return false;
     if (eos_after_ != 0 && n >= eos_after_) return true;
     const auto roll = static_cast<double>(mix(mix(key_, end), n) >> 11) * 0x1.0p-53;
@@ -49,7 +51,10 @@ bool generator::ends_at(std::uint32_t n) const {
 token generator::at(std::uint32_t n) const {
     token out;
     out.logprob = score_of(mix(mix(key_, score), n));
-    if (n == 0) {
+    if (!reply_.empty() && !ends_at(n)) {
+        out.id = first_word + static_cast<std::uint32_t>(n % words.size());
+        out.text = reply_.substr(n * reply_piece, reply_piece);
+    } else if (n == 0) {
         out.id = label_ids + static_cast<std::uint32_t>(mix(0, label_) % 10'000);
         out.text = "@" + label_;
     } else if (ends_at(n)) {

@@ -33,6 +33,9 @@ public:
         std::uint32_t eos_after,
         double eos_probability);
 
+    /// Writes `reply` (ASCII), cut in small tokens, and then the end token, instead of words.
+    void write_reply(std::string reply) { reply_ = std::move(reply); }
+
     /// Token number `n`, from 0.
     token at(std::uint32_t n) const;
 
@@ -55,6 +58,7 @@ private:
     std::string label_;
     std::uint32_t eos_after_;
     double eos_probability_;
+    std::string reply_;
 };
 
 }  // namespace truffula::shard_sim

@@ -29,9 +29,10 @@ struct model_options {
     std::optional<std::uint32_t> window;
     std::optional<std::uint32_t> max_supported_total_tokens;  ///< Answer of Warmup.
     std::optional<std::uint32_t> max_sequences;               ///< Most live requests.
-    std::uint32_t eos_after = 0;   ///< Tokens before the end token; 0: never.
-    double eos_probability = 0.0;  ///< Of each token after the first.
-    std::uint32_t max_new = 0;     ///< Ends with `length` there; 0: no cap.
+    std::string constrained_reply;  ///< Text for requests with a schema; empty: as without one.
+    std::uint32_t eos_after = 0;    ///< Tokens before the end token; 0: never.
+    double eos_probability = 0.0;   ///< Of each token after the first.
+    std::uint32_t max_new = 0;      ///< Ends with `length` there; 0: no cap.
     bool supports_generation = true;
     bool supports_embeddings = false;
     bool supports_classification = false;

@@ -41,7 +41,9 @@ sequence::sequence(const wire::Request& request, std::string label, const model_
           std::move(label),
           seed_ ? (*seed_ ^ 0x5eedULL) | 1ULL << 63U : 0,
           options.eos_after,
-          options.eos_probability) {}
+          options.eos_probability) {
+    if (request.parameters().has_schema()) words_.write_reply(options.constrained_reply);
+}
 
 wire::Generation sequence::prefill(bool withhold_end) {
     auto out = decode(withhold_end);

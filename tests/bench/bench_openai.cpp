@@ -46,7 +46,7 @@ void write_events(const char* what, api::openai::text_writer& writer) {
     std::string out;
     const auto write = [&] {
         out.clear();
-        writer.step(out, 0, step);
+        check(writer.step(out, 0, step).has_value());
         check(out.ends_with("\n\n"));
     };
     bench::report(what, "ns", time_of(100'000, write));

@@ -335,3 +335,213 @@ def test_lorax_errors(lorax):
     assert answer.json()["error"].startswith("Failed applying chat template to inputs: ")
     answer = router.http.post("/v1/chat/completions", {"model": "", "messages": USER, "n": 3})
     assert answer.json()["error_type"] == "validation"
+
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather at a place",
+            "parameters": {
+                "type": "object",
+                "properties": {"place": {"type": "string"}, "days": {"type": "integer"}},
+                "required": ["place"],
+            },
+        },
+    },
+    {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}},
+]
+CALL = '{"function": {"_name": "weather", "place": "Lyon", "days": 3}}'
+WORDS = '{"function": {"_name": "no_tool", "content": "Just words."}}'
+
+
+@pytest.fixture
+def replying(sims, routers, model):
+    """Starts a router whose shard gives constrained requests this reply."""
+
+    def start(reply: str, compat: str = "openai"):
+        group = sims(options=["--constrained-reply", reply])
+        options = {"--tokenizer-name": model, "--compat": compat, "--max-total-tokens": 1400}
+        router = routers(group, {**options, "--max-input-length": 1000})
+        client = openai.OpenAI(base_url=router.url + "/v1", api_key="none", max_retries=0)
+        return router, group, client
+
+    return start
+
+
+def test_a_tool_is_called(replying):
+    _, group, client = replying(CALL)
+    got = ask(client, tools=TOOLS, max_tokens=100).choices[0]
+    assert got.finish_reason == "tool_calls"
+    assert got.message.content is None
+    call = got.message.tool_calls[0]
+    assert call.id.startswith("call_") and call.type == "function"
+    assert call.function.name == "weather"
+    assert json.loads(call.function.arguments) == {"place": "Lyon", "days": 3}
+    again = ask(client, tools=TOOLS, max_tokens=100).choices[0].message.tool_calls[0]
+    assert again.id != call.id
+    request = sent(group)
+    schema = json.loads(request["parameters"]["schema"])
+    assert list(schema["$functions"]) == ["weather", "clock", "no_tool"]
+    assert schema["$functions"]["weather"]["properties"]["_name"]["const"] == "weather"
+    assert "[tools: weather,clock]" in request["inputs"]
+
+
+def test_a_tool_call_is_streamed(replying):
+    _, _, client = replying(CALL)
+    chunks = list(ask(client, tools=TOOLS, max_tokens=100, stream=True))
+    deltas = [c.choices[0].delta.tool_calls[0] for c in chunks if c.choices[0].delta.tool_calls]
+    assert deltas[0].id.startswith("call_")
+    assert deltas[0].function.name == "weather"
+    assert all(d.id is None and d.function.name is None for d in deltas[1:])
+    assert len(deltas) > 3
+    arguments = "".join(d.function.arguments for d in deltas)
+    assert json.loads(arguments) == {"place": "Lyon", "days": 3}
+    assert all(not c.choices[0].delta.content for c in chunks)
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+def test_the_stream_helper_of_openai_puts_the_call_together(replying):
+    _, _, client = replying(CALL)
+    with client.chat.completions.stream(
+        model="", messages=USER, tools=TOOLS, max_tokens=100
+    ) as stream:
+        final = stream.get_final_completion()
+    assert final.choices[0].message.tool_calls[0].function.name == "weather"
+
+
+def test_words_instead_of_a_call(replying):
+    _, _, client = replying(WORDS)
+    got = ask(client, tools=TOOLS, max_tokens=100).choices[0]
+    assert got.finish_reason == "stop"
+    assert got.message.content == "Just words."
+    assert got.message.tool_calls is None
+    chunks = list(ask(client, tools=TOOLS, max_tokens=100, stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == "Just words."
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_tool_choice_in_all_forms(replying):
+    _, group, client = replying(CALL)
+
+    def functions(choice) -> list:
+        ask(client, tools=TOOLS, tool_choice=choice, max_tokens=100)
+        schema = sent(group)["parameters"].get("schema", "")
+        return list(json.loads(schema)["$functions"]) if schema else []
+
+    assert functions("auto") == ["weather", "clock", "no_tool"]
+    assert functions("required") == ["weather", "clock"]
+    assert functions({"type": "function", "function": {"name": "weather"}}) == ["weather"]
+    assert functions("none") == []
+    assert sent(group)["inputs"] == "<user>Hello</user><assistant>"
+    ask(client, tools=TOOLS, parallel_tool_calls=False, max_tokens=100)
+
+
+def test_results_of_tools_go_back(replying):
+    _, group, client = replying(WORDS)
+    first = {"id": "call_1", "type": "function"}
+    first["function"] = {"name": "weather", "arguments": '{"place":"Lyon"}'}
+    messages = USER + [
+        {"role": "assistant", "content": None, "tool_calls": [first]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
+    got = ask(client, messages, tools=TOOLS, max_tokens=100)
+    assert got.choices[0].message.content == "Just words."
+    assert '"place": "Lyon"' in sent(group)["inputs"]
+    assert "<tool>sunny" in sent(group)["inputs"]
+
+
+def test_a_call_that_is_cut_off_keeps_what_came(replying):
+    _, _, client = replying(CALL)
+    got = ask(client, tools=TOOLS, max_tokens=15).choices[0]
+    assert got.finish_reason == "length"
+    assert got.message.tool_calls[0].function.arguments.startswith('{"place":')
+
+
+def test_a_reply_that_is_no_call(replying):
+    router, _, client = replying('{"answer": 42}')
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client, tools=TOOLS, max_tokens=100)
+    assert "tool call" in str(caught.value)
+    body = {"model": "", "messages": USER, "tools": TOOLS, "stream": True, "max_tokens": 100}
+    events = router.http.events("/v1/chat/completions", body)
+    assert events[-1] == "[DONE]"
+    assert events[-2]["error"]["type"] == "server_error"
+
+
+def tool(name="f", **more) -> dict:
+    return {"type": "function", "function": {"name": name, **more}}
+
+
+@pytest.mark.parametrize(
+    "body,param",
+    [
+        ({"tools": {}}, "tools"),
+        ({"tools": [5]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [tool("")]}, "tools[0].function.name"),
+        ({"tools": [tool("a b")]}, "tools[0].function.name"),
+        ({"tools": [tool(), tool()]}, "tools[1].function.name"),
+        ({"tools": [tool(parameters=5)]}, "tools[0].function.parameters"),
+        ({"tools": [tool()], "tool_choice": "maybe"}, "tool_choice"),
+        ({"tools": [tool()], "tool_choice": {"type": "function"}}, "tool_choice"),
+        (
+            {"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+            "tool_choice",
+        ),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [tool()], "response_format": {"type": "json_object"}}, "response_format"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"type": "nonsense"}},
+                }
+            },
+            "response_format.json_schema.schema.type",
+        ),
+        ({"guided_json": {"$ref": "#"}}, "guided_json"),
+    ],
+)
+def test_tools_that_are_refused(chat, body, param):
+    router, _, _ = chat
+    error = refused(router, body)
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == param, error
+
+
+def test_native_schemas_are_checked(chat):
+    router, _, _ = chat
+    body = {"inputs": "x", "parameters": {"response_format": {"type": "json_object"}}}
+    body["parameters"]["response_format"]["schema"] = {"type": "nonsense"}
+    answer = router.http.post("/generate", body)
+    assert answer.status == 422
+    assert "response_format.schema" in answer.json()["error"]
+
+
+def test_lorax_tools(replying):
+    router, group, _ = replying(CALL, "lorax")
+    body = {"model": "", "messages": USER, "tools": TOOLS, "max_tokens": 100}
+    got = router.http.post("/v1/chat/completions", body).json()
+    message = got["choices"][0]["message"]
+    assert list(message) == ["role", "tool_calls"]
+    call = message["tool_calls"][0]
+    assert call["id"] == "0"
+    assert list(call["function"]) == ["description", "name", "arguments"]
+    assert json.loads(call["function"]["arguments"]) == {"place": "Lyon", "days": 3}
+    # Words for the model about the tools are lost where the message is a plain text.
+    assert "---" not in sent(group)["inputs"]
+    events = router.http.events("/v1/chat/completions", {**body, "stream": True})
+    text = "".join(e["choices"][0]["delta"].get("content", "") for e in events[:-1])
+    assert text == CALL
+    answer = router.http.post("/v1/chat/completions", {**body, "tool_choice": "required"})
+    assert answer.status == 422
+    assert answer.json() == {
+        "error": "Tool error: Tool with name required not found",
+        "error_type": "tool_error",
+    }
+    answer = router.http.post(
+        "/v1/chat/completions", {**body, "response_format": {"type": "json_object"}}
+    )
+    assert answer.json()["error"] == "Tool error: Response format and tools are mutually exclusive"

@@ -33,6 +33,7 @@ inline constexpr std::string_view default_answer_schema =
 struct response_format_body {
     std::string type;
     raw_json answer_schema{std::string{default_answer_schema}};  ///< `null`: no constraint.
+    bool is_checked = false;  ///< The schema is known to be one; no request says so.
 
     static const object_schema& schema();
 };

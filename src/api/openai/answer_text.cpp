@@ -63,7 +63,9 @@ public:
         std::size_t tokens = 0;
         while (step && !seen_[at].is_over) {
             tokens += step->tokens.size();
-            take(at, *step, out);
+            if (const auto taken = take(at, *step, out); !taken) {
+                co_return fail(taken.error(), out);
+            }
             step = running_->sequences.poll(at);
         }
         if (tokens > 0) observe(tokens);
@@ -86,16 +88,16 @@ private:
         return false;
     }
 
-    void take(std::size_t at, const inference::step& step, std::string& out) {
+    result<> take(std::size_t at, const inference::step& step, std::string& out) {
         auto& seen = seen_[at];
         if (step.restarted) {
             seen = {};
             call_->writer->restart(at);
-            return;
+            return {};
         }
         if (seen.prefill_length == 0) seen.prefill_length = step.prefill_length;
-        call_->writer->step(out, at, step);
-        if (!step.finished) return;
+        if (auto written = call_->writer->step(out, at, step); !written) return written.error();
+        if (!step.finished) return {};
         seen.is_over = true;
         used_.completion += step.finished->generated_tokens;
         last_ = *step.finished;
@@ -103,6 +105,7 @@ private:
         log_answer(*call_->prompts[at / running_->per_prompt], prompt, last_);
         left_ = static_cast<std::size_t>(
             std::count_if(seen_.begin(), seen_.end(), [](const auto& s) { return !s.is_over; }));
+        return {};
     }
 
     void finish(std::size_t at, std::string& out) {

@@ -64,6 +64,76 @@ refused plan_template(chat_body& body, chat_plan& chat) {
     return take(body.chat_template_kwargs, "chat_template_kwargs", kind::object, chat.arguments);
 }
 
+refused read_choice(const text_or_json& given, text::tool_choice& to) {
+    using kind = text::tool_choice::kind;
+    constexpr auto wanted =
+        R"(`tool_choice` must be none, auto, required or {"type":"function","function":{"name":…}})";
+    if (given.is_text) {
+        if (given.text == "auto") return std::nullopt;
+        if (given.text != "none" && given.text != "required") {
+            return invalid_field("tool_choice", wanted);
+        }
+        to.what = given.text == "none" ? kind::none : kind::required;
+        return std::nullopt;
+    }
+    const auto choice = json::parse(given.text);
+    const auto function = choice.is_object() ? choice.find("function") : choice.end();
+    const bool is_function = choice.is_object() && choice.value("type", json{}) == "function";
+    if (!is_function || function == choice.end() || !function->is_object()) {
+        return invalid_field("tool_choice", wanted);
+    }
+    const auto name = function->find("name");
+    if (name == function->end() || !name->is_string()) {
+        return invalid_field("tool_choice", wanted);
+    }
+    to = {kind::named, name->get<std::string>()};
+    return std::nullopt;
+}
+
+refused plan_tools(chat_body& body, const text_plan& plan, chat_plan& chat) {
+    chat.tool_prompt = std::move(body.tool_prompt);
+    if (auto f = take(body.tools, "tools", nlohmann::json::value_t::array, chat.tools)) return f;
+    if (body.tool_choice) {
+        if (auto f = read_choice(*body.tool_choice, chat.choice)) return f;
+    }
+    using kind = text::tool_choice::kind;
+    const bool wants_call = chat.choice.what == kind::required || chat.choice.what == kind::named;
+    if (chat.tools.empty() && wants_call) {
+        return invalid_field(
+            "tool_choice", "`tool_choice` asks for a call, but there are no tools");
+    }
+    const bool is_constrained = !chat.tools.empty() && chat.choice.what != kind::none;
+    if (is_constrained && plan.parameters.response_format) {
+        return invalid_field(
+            "response_format", "`response_format` and `tools` are mutually exclusive");
+    }
+    return std::nullopt;
+}
+
+// LoRAX knows none, auto, names, and an object of its own; no `required`.
+std::optional<rejection> read_lorax_choice(const text_or_json& given, text::tool_choice& to) {
+    using kind = text::tool_choice::kind;
+    if (given.is_text) {
+        if (given.text == "auto") return std::nullopt;
+        to = {given.text == "none" ? kind::none : kind::named, given.text};
+        return std::nullopt;
+    }
+    const auto choice = json::parse(given.text);
+    if (choice.is_object() && choice.size() == 1 && choice.contains("Function")) {
+        const auto& function = choice["Function"];
+        if (function.is_object() && function.contains("name") && function["name"].is_string()) {
+            to = {kind::named, function["name"].get<std::string>()};
+            return std::nullopt;
+        }
+    }
+    return rejection{
+        422,
+        "Failed to deserialize the JSON body into the target type: tool_choice: expected a string "
+        "or {\"Function\":{\"name\":…}}",
+        "tool_choice",
+        "expected a string or {\"Function\":{\"name\":…}}"};
+}
+
 // A wrong format is a field that cannot be read.
 std::optional<rejection> plan_lorax_format(
     const std::optional<raw_json>& given, std::optional<response_format_body>& to) {
@@ -95,6 +165,7 @@ std::optional<fault> plan_chat(
     if (auto f = plan_text(body, base_model, plan)) return f;
     if (auto f = plan_logprobs(body, plan)) return f;
     if (auto f = plan_template(body, chat)) return f;
+    if (auto f = plan_tools(body, plan, chat)) return f;
     return read_messages(body.messages, chat.messages);
 }
 
@@ -123,6 +194,11 @@ std::optional<rejection> plan_lorax_chat(
     plan.is_streamed = body.stream.value_or(false);
     plan.model = std::move(body.model);
     chat.guideline = std::move(body.guideline);
+    chat.tool_prompt = std::move(body.tool_prompt);
+    if (is_given(body.tools)) chat.tools = std::move(body.tools->text);
+    if (body.tool_choice) {
+        if (auto r = read_lorax_choice(*body.tool_choice, chat.choice)) return r;
+    }
     if (auto r = plan_lorax_format(body.response_format, p.response_format)) return r;
     return read_lorax_messages(body.messages, chat.messages);
 }

@@ -1,9 +1,30 @@
 #include "api/openai/pieces.hpp"
+#include "truffula/text/tool_reply.hpp"
 
+#include <optional>
 #include <utility>
 
 namespace truffula::api::openai {
 namespace {
+
+// What a model wrote instead of a tool call is no fault of the client.
+error broken_reply(const error& e) {
+    return {errc::generation, "the model's reply is no tool call: " + e.detail};
+}
+
+/// One answer as it comes: words, or the JSON of a tool call.
+struct chat_choice {
+    explicit chat_choice(const text_plan& plan) : shown(plan, 0) { reset(plan); }
+
+    void reset(const text_plan& plan) {
+        shown.reset();
+        reply.reset();
+        if (!plan.tools.empty()) reply.emplace(plan.tools);
+    }
+
+    shown_text shown;
+    std::optional<text::tool_reply_parser> reply;
+};
 
 class chat_writer final : public text_writer {
 public:
@@ -18,7 +39,7 @@ public:
         };
         event_head_ = "data: " + head("chat.completion.chunk");
         body_head_ = head("chat.completion");
-        for (std::size_t i = 0; i < plan.n; ++i) choices_.emplace_back(plan, 0);
+        for (std::size_t i = 0; i < plan.n; ++i) choices_.emplace_back(plan);
     }
 
     void begin(std::string& out) override {
@@ -27,18 +48,20 @@ public:
         }
     }
 
-    void restart(std::size_t choice) override { choices_[choice].reset(); }
+    void restart(std::size_t choice) override { choices_[choice].reset(plan_); }
 
-    void step(std::string& out, std::size_t choice, const inference::step& s) override {
-        auto& shown = choices_[choice];
+    result<> step(std::string& out, std::size_t choice, const inference::step& s) override {
+        auto& at = choices_[choice];
         for (const auto& t : s.tokens) {
-            shown.add(t);
-            append_content(out, choice, shown);
+            at.shown.add(t);
+            if (auto fine = append_text(out, choice, at); !fine) return fine;
         }
-        if (!s.finished) return;
-        shown.finish(*s.finished);
-        append_content(out, choice, shown);
-        append_event(out, choice, "{}", {}, finish_name(s.finished->reason));
+        if (!s.finished) return {};
+        at.shown.finish(*s.finished);
+        if (auto fine = append_text(out, choice, at); !fine) return fine;
+        if (auto fine = check_end(at, s.finished->reason); !fine) return fine;
+        append_event(out, choice, "{}", {}, finish_of(at, s.finished->reason));
+        return {};
     }
 
     void end(std::string& out, const token_usage& used) override {
@@ -60,7 +83,7 @@ public:
         std::string out = body_head_;
         for (std::size_t i = 0; i < answers.size(); ++i) {
             if (i > 0) out += ',';
-            append_whole(out, i, answers[i]);
+            if (auto fine = append_whole(out, i, answers[i]); !fine) return fine.error();
         }
         out += "],";
         append_usage(out, used);
@@ -69,6 +92,47 @@ public:
     }
 
 private:
+    // A reply that was cut off by its length is as whole as it can be.
+    static result<> check_end(chat_choice& at, inference::finish_reason reason) {
+        if (!at.reply || reason == inference::finish_reason::length) return {};
+        if (auto whole = at.reply->finish(); !whole) return broken_reply(whole.error());
+        return {};
+    }
+
+    static std::string_view finish_of(const chat_choice& at, inference::finish_reason reason) {
+        const bool is_cut = reason == inference::finish_reason::length;
+        return at.reply && at.reply->is_call() && !is_cut ? "tool_calls" : finish_name(reason);
+    }
+
+    result<> append_text(std::string& out, std::size_t choice, chat_choice& at) {
+        if (!at.reply) {
+            append_content(out, choice, at.shown);
+            return {};
+        }
+        auto delta = at.reply->feed(std::exchange(at.shown.text, {}));
+        if (!delta) return broken_reply(delta.error());
+        if (delta->name) {
+            delta_ = R"({"tool_calls":[{"index":0,"id":)";
+            append_string(delta_, unique_id("call_"));
+            delta_ += R"(,"type":"function","function":{"name":)";
+            append_string(delta_, *delta->name);
+            delta_ += R"(,"arguments":""}}]})";
+            append_event(out, choice, delta_, {}, {});
+        }
+        if (!delta->arguments.empty()) {
+            delta_ = R"({"tool_calls":[{"index":0,"function":{"arguments":)";
+            append_string(delta_, delta->arguments);
+            delta_ += "}}]}";
+            append_event(out, choice, delta_, {}, {});
+        }
+        if (delta->content.empty()) return {};
+        delta_ = "{\"content\":";
+        append_string(delta_, delta->content);
+        delta_ += '}';
+        append_event(out, choice, delta_, {}, {});
+        return {};
+    }
+
     void append_content(std::string& out, std::size_t choice, shown_text& shown) {
         if (shown.text.empty()) return;
         delta_ = "{\"content\":";
@@ -109,10 +173,19 @@ private:
         }
     }
 
-    void append_whole(std::string& out, std::size_t choice, const collected_answer& answer) {
+    result<> append_whole(std::string& out, std::size_t choice, const collected_answer& answer) {
+        auto& at = choices_[choice];
+        const auto text = whole_text(plan_, answer.end);
+        text::tool_delta reply;
+        if (at.reply) {
+            auto read = at.reply->feed(text);
+            if (!read) return broken_reply(read.error());
+            if (auto fine = check_end(at, answer.end.reason); !fine) return fine;
+            reply = std::move(*read);
+        }
         std::vector<scored_token> scored;
-        if (plan_.logprobs) {
-            auto& shown = choices_[choice];
+        if (plan_.logprobs && !at.reply) {
+            auto& shown = at.shown;
             for (const auto& t : answer.tokens) shown.add(t);
             shown.finish(answer.end);
             scored = shown.scored();
@@ -120,9 +193,20 @@ private:
         out += "{\"index\":";
         append_number(out, choice);
         out += ",\"message\":{\"role\":\"assistant\",\"content\":";
-        append_string(out, whole_text(plan_, answer.end));
-        out += ",\"refusal\":null}";
-        append_rest(out, scored, finish_name(answer.end.reason));
+        if (reply.name) {
+            out += "null,\"refusal\":null,\"tool_calls\":[{\"id\":";
+            append_string(out, unique_id("call_"));
+            out += ",\"type\":\"function\",\"function\":{\"name\":";
+            append_string(out, *reply.name);
+            out += ",\"arguments\":";
+            append_string(out, reply.arguments);
+            out += "}}]}";
+        } else {
+            append_string(out, at.reply ? std::string_view{reply.content} : text);
+            out += ",\"refusal\":null}";
+        }
+        append_rest(out, scored, finish_of(at, answer.end.reason));
+        return {};
     }
 
     const text_plan& plan_;
@@ -130,7 +214,7 @@ private:
     std::string event_head_;  // how every event begins
     std::string body_head_;
     std::string delta_;  // keeps its capacity
-    std::vector<shown_text> choices_;
+    std::vector<chat_choice> choices_;
 };
 
 }  // namespace

@@ -33,7 +33,7 @@ public:
 
     void restart(std::size_t choice) override { choices_[choice].reset(); }
 
-    void step(std::string& out, std::size_t choice, const inference::step& s) override {
+    result<> step(std::string& out, std::size_t choice, const inference::step& s) override {
         auto& shown = choices_[choice];
         if (plan_.echo && plan_.logprobs && s.prefill_length > 0) {
             shown.text = plan_.prompts[choice / plan_.n].text;
@@ -46,9 +46,10 @@ public:
             if (shown.text.empty()) continue;
             append_event(out, choice, shown.scored(), {});
         }
-        if (!s.finished) return;
+        if (!s.finished) return {};
         shown.finish(*s.finished);
         append_event(out, choice, shown.scored(), finish_name(s.finished->reason));
+        return {};
     }
 
     void end(std::string& out, const token_usage& used) override {

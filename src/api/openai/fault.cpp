@@ -83,7 +83,7 @@ fault describe_fault(const error& e, std::span<const renamed> names) {
     const auto found = describe_row(code);
     fault f{found.status, {}, found.type, {}, found.code};
     f.close = code == errc::shutting_down || code == errc::stopped;
-    if (code == errc::validation || code == errc::too_long) {
+    if (code == errc::validation || code == errc::too_long || code == errc::tool_error) {
         f.message = rename(e.detail, names, f.param);
     } else if (code == errc::unknown_model) {
         f.message = e.detail;

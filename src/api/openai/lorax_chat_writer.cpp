@@ -1,4 +1,5 @@
 #include "api/openai/pieces.hpp"
+#include "truffula/text/tool_reply.hpp"
 
 #include <utility>
 
@@ -12,14 +13,15 @@ constexpr std::string_view event_head =
 
 class lorax_chat_writer final : public text_writer {
 public:
-    explicit lorax_chat_writer(answer_facts facts) : facts_(std::move(facts)) {
+    lorax_chat_writer(const text_plan& plan, answer_facts facts)
+        : plan_(plan), facts_(std::move(facts)) {
         facts_.id = "null";
     }
 
     void begin(std::string&) override {}
     void restart(std::size_t) override { prompt_tokens_ = 0; }
 
-    void step(std::string& out, std::size_t, const inference::step& s) override {
+    result<> step(std::string& out, std::size_t, const inference::step& s) override {
         if (prompt_tokens_ == 0) prompt_tokens_ = s.prefill_length;
         const auto count = s.tokens.size();
         for (std::size_t i = 0; i < count; ++i) {
@@ -43,6 +45,7 @@ public:
             append_usage(out, {prompt_tokens_, s.finished->generated_tokens});
             out += "}\n\n";
         }
+        return {};
     }
 
     void end(std::string& out, const token_usage&) override { out += done_event; }
@@ -57,8 +60,8 @@ public:
         for (std::size_t i = 0; i < answers.size(); ++i) {
             out += i > 0 ? ",{\"index\":" : "{\"index\":";
             append_number(out, i);
-            out += ",\"message\":{\"role\":\"assistant\",\"content\":";
-            append_string(out, answers[i].end.text);
+            out += ",\"message\":{\"role\":\"assistant\"";
+            if (auto fine = append_reply(out, answers[i].end.text); !fine) return fine.error();
             out += "},\"finish_reason\":";
             append_string(out, finish);
             out += '}';
@@ -72,14 +75,37 @@ public:
     }
 
 private:
+    result<> append_reply(std::string& out, const std::string& text) const {
+        if (plan_.tools.empty()) {
+            out += ",\"content\":";
+            append_string(out, text);
+            return {};
+        }
+        const auto reply = text::read_tool_reply(text, plan_.tools);
+        if (!reply) return reply.error();
+        if (!reply->name) {
+            out += ",\"content\":";
+            append_string(out, reply->content);
+            return {};
+        }
+        out += R"(,"tool_calls":[{"id":"0","type":"function","function":{"description":null,)";
+        out += "\"name\":";
+        append_string(out, *reply->name);
+        out += ",\"arguments\":";
+        append_string(out, reply->arguments);
+        out += "}}]";
+        return {};
+    }
+
+    const text_plan& plan_;
     answer_facts facts_;
     std::uint32_t prompt_tokens_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<text_writer> make_lorax_chat_writer(answer_facts facts) {
-    return std::make_unique<lorax_chat_writer>(std::move(facts));
+std::unique_ptr<text_writer> make_lorax_chat_writer(const text_plan& plan, answer_facts facts) {
+    return std::make_unique<lorax_chat_writer>(plan, std::move(facts));
 }
 
 }  // namespace truffula::api::openai

@@ -17,7 +17,7 @@ public:
     void begin(std::string&) override {}
     void restart(std::size_t) override { prompt_tokens_ = 0; }
 
-    void step(std::string& out, std::size_t, const inference::step& s) override {
+    result<> step(std::string& out, std::size_t, const inference::step& s) override {
         if (prompt_tokens_ == 0) prompt_tokens_ = s.prefill_length;
         const auto count = s.tokens.size();
         for (std::size_t i = 0; i < count; ++i) {
@@ -31,6 +31,7 @@ public:
             append(out, is_end ? std::string_view{} : s.tokens[i].text, finish, used);
             out += "\n\n";
         }
+        return {};
     }
 
     void end(std::string& out, const token_usage&) override { out += done_event; }

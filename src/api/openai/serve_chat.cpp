@@ -14,6 +14,7 @@ text::chat_prompt prompt_of(chat_plan&& chat) {
     text::chat_prompt prompt;
     prompt.messages = std::move(chat.messages);
     prompt.documents = std::move(chat.documents);
+    prompt.tools = std::move(chat.tools);
     prompt.arguments = std::move(chat.arguments);
     prompt.guideline = std::move(chat.guideline);
     prompt.add_generation_prompt = chat.add_generation_prompt;
@@ -22,10 +23,38 @@ text::chat_prompt prompt_of(chat_plan&& chat) {
     return prompt;
 }
 
-http::response template_fault(const services& with, const error& e) {
+/// Gives the tools to the template and the shard their schema. In `openai` mode a model that may
+/// call none does not hear of them.
+result<> prepare_tools(const services& with, text_plan& plan, chat_plan& chat) {
+    const bool is_lorax = with.compat == compat::lorax;
+    if (chat.tools.empty()) return {};
+    if (is_lorax && plan.parameters.response_format) {
+        return error{errc::tool_error, "Response format and tools are mutually exclusive"};
+    }
+    const auto tools = text::tool_set::read(chat.tools, chat.choice);
+    if (!tools) return tools.error();
+    if (tools->schema().empty() && !is_lorax) {
+        chat.tools.clear();
+        return {};
+    }
+    chat.tools = tools->json();
+    const bool are_shown = with.chat && with.chat->uses_tools(chat.template_name);
+    const bool plain_text = !is_lorax;
+    const auto words = tools->prompt(are_shown, chat.tool_prompt);
+    auto messages = text::append_tool_prompt(chat.messages, words, plain_text);
+    if (!messages) return messages.error();
+    chat.messages = std::move(*messages);
+    if (tools->schema().empty()) return {};
+    plan.parameters.response_format = response_format_body{"json_schema", {tools->schema()}, true};
+    plan.tools = tools->names();
+    return {};
+}
+
+http::response refuse(const services& with, const error& e, std::string_view param) {
+    with.observer->failed(failure_kind(e));
     if (with.compat == compat::lorax) return error_response(e);
     auto f = describe_fault(e);
-    if (f.status == 400 && f.param.empty()) f.param = "messages";
+    if (f.status == 400 && f.param.empty()) f.param = param;
     return fault_response(f);
 }
 
@@ -35,7 +64,7 @@ std::unique_ptr<text_writer> make_writer(const services& with, text_call& call) 
     facts.fingerprint = fingerprint(with);
     if (with.compat == compat::lorax) {
         facts.model = with.facts.model_id;
-        return make_lorax_chat_writer(std::move(facts));
+        return make_lorax_chat_writer(call.plan, std::move(facts));
     }
     facts.id = unique_id("chatcmpl-");
     facts.model = call.plan.model;
@@ -43,17 +72,14 @@ std::unique_ptr<text_writer> make_writer(const services& with, text_call& call) 
 }
 
 asio::awaitable<http::response> serve(
-    shared_services with,
-    shared_request from,
-    std::shared_ptr<text_call> call,
-    text::chat_prompt prompt) {
+    shared_services with, shared_request from, std::shared_ptr<text_call> call, chat_plan chat) {
     with->observer->counted();
-    auto rendered = co_await render_chat(with, std::move(prompt));
-    if (!rendered) {
-        with->observer->failed(failure_kind(rendered.error()));
-        co_return template_fault(*with, rendered.error());
-    }
     auto& plan = call->plan;
+    if (const auto ready = prepare_tools(*with, plan, chat); !ready) {
+        co_return refuse(*with, ready.error(), "tool_choice");
+    }
+    auto rendered = co_await render_chat(with, prompt_of(std::move(chat)));
+    if (!rendered) co_return refuse(*with, rendered.error(), "messages");
     plan.prompts.push_back({std::move(*rendered), std::nullopt});
     call->names = names_of(plan, "messages");
     call->writer = make_writer(*with, *call);
@@ -70,7 +96,7 @@ asio::awaitable<http::response> serve_lorax(shared_services with, shared_request
     chat_plan chat;
     auto refused = plan_lorax_chat(std::move(read->body), with->facts.model_id, call->plan, chat);
     if (refused) co_return rejection_response(std::move(*refused));
-    co_return co_await serve(with, from, std::move(call), prompt_of(std::move(chat)));
+    co_return co_await serve(with, from, std::move(call), std::move(chat));
 }
 
 }  // namespace
@@ -89,7 +115,7 @@ asio::awaitable<http::response> serve_chat(shared_services with, shared_request 
         with->observer->failed("validation");
         co_return fault_response(*refused);
     }
-    co_return co_await serve(with, from, std::move(call), prompt_of(std::move(chat)));
+    co_return co_await serve(with, from, std::move(call), std::move(chat));
 }
 
 }  // namespace truffula::api::openai

@@ -1,5 +1,7 @@
 #include "truffula/api/openai/text_plan.hpp"
 
+#include "truffula/text/json_schema.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -74,10 +76,10 @@ std::optional<raw_json> read_inner(std::string_view text) {
 
 refused read_guided(const text_or_json& given, std::optional<response_format_body>& to) {
     auto schema = given.is_text ? read_inner(given.text) : raw_json{given.text};
-    if (!schema || !schema->text.starts_with('{')) {
-        return invalid_field("guided_json", "`guided_json` must be a JSON Schema: an object");
-    }
-    to = response_format_body{"json_schema", std::move(*schema)};
+    if (!schema) return invalid_field("guided_json", "`guided_json` must be a JSON schema");
+    const auto checked = text::check_schema(schema->text, "guided_json");
+    if (!checked) return describe_fault(checked.error());
+    to = response_format_body{"json_schema", {*checked}, true};
     return std::nullopt;
 }
 
@@ -254,10 +256,10 @@ std::optional<fault> read_response_format(
         }
     }
     if (!around.contains("schema") || around["schema"].is_null()) return std::nullopt;
-    if (!around["schema"].is_object()) {
-        return invalid_field(where + ".schema", "`" + where + ".schema` must be an object");
-    }
-    to->answer_schema.text = around["schema"].dump();
+    const auto schema = text::check_schema(around["schema"].dump(), where + ".schema");
+    if (!schema) return describe_fault(schema.error());
+    to->answer_schema.text = *schema;
+    to->is_checked = true;
     return std::nullopt;
 }
 

@@ -87,3 +87,12 @@ TEST_CASE("generator: the first prompt token has no log-probability", "[shard_si
     CHECK(std::isnan(g.prompt_logprob(0)));
     CHECK(g.prompt_logprob(1) <= 0.0F);
 }
+
+TEST_CASE("generator: a reply that is given comes in pieces, then the end", "[shard_sim]") {
+    generator words{std::vector<std::uint32_t>{1, 2}, "", 0, 0, 0.0};
+    words.write_reply("{\"a\":1}");
+    CHECK(words.at(0).text == "{\"a");
+    CHECK(words.at(1).text == "\":1");
+    CHECK(words.at(2).text == "}");
+    CHECK(words.at(3).special);
+}

@@ -3,6 +3,7 @@
 #include "truffula/api/generate_body.hpp"
 #include "truffula/api/openai/fault.hpp"
 #include "truffula/api/openai/text_body.hpp"
+#include "truffula/text/tools.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -32,6 +33,8 @@ struct text_plan {
     bool keeps_stop = false;
     bool echo = false;
     std::string_view length_name = "max_tokens";  ///< The field that the client used.
+    /// The answer is JSON that calls one of these (`text::tool_reply_parser`); none: it is words.
+    std::vector<std::string> tools;
 };
 
 /// \param base_model name that means the base model, as an empty name does.
@@ -52,6 +55,9 @@ struct chat_plan {
     std::string arguments;  ///< `chat_template_kwargs`.
     std::string template_name;
     std::optional<std::string> guideline;
+    std::string tools;  ///< JSON array as sent; empty: none were.
+    text::tool_choice choice;
+    std::optional<std::string> tool_prompt;
     bool add_generation_prompt = true;
     bool continue_final_message = false;
 };

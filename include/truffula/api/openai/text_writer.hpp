@@ -42,7 +42,9 @@ public:
     /// The choice starts over: nothing of it was shown yet.
     virtual void restart(std::size_t choice) = 0;
     /// Appends the events of a step; with its `finished` the choice ends.
-    virtual void step(std::string& out, std::size_t choice, const inference::step& s) = 0;
+    ///
+    /// \errors when the answer is not what was asked for: then the stream fails.
+    virtual result<> step(std::string& out, std::size_t choice, const inference::step& s) = 0;
     /// Appends what comes after the last choice.
     virtual void end(std::string& out, const token_usage& used) = 0;
     /// Appends how the stream ends when it fails.
@@ -68,6 +70,6 @@ std::unique_ptr<text_writer> make_chat_writer(
     const text_plan& plan, answer_facts facts, std::vector<renamed> names);
 
 /// The same as a LoRAX router does.
-std::unique_ptr<text_writer> make_lorax_chat_writer(answer_facts facts);
+std::unique_ptr<text_writer> make_lorax_chat_writer(const text_plan& plan, answer_facts facts);
 
 }  // namespace truffula::api::openai

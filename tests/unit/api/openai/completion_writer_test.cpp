@@ -61,7 +61,7 @@ TEST_CASE("completion events: the bytes of a token", "[api][openai]") {
     openai::text_plan plan;
     plan.prompts.push_back({"hi", std::nullopt});
     std::string out;
-    writer(plan)->step(out, 0, step_of({token("a\"")}));
+    (void)writer(plan)->step(out, 0, step_of({token("a\"")}));
     CHECK(
         out == R"(data: {"id":"cmpl-1","object":"text_completion","created":7,"model":"m",)"
                R"("system_fingerprint":"fp","choices":[{"index":0,"text":"a\"","logprobs":null,)"
@@ -77,10 +77,10 @@ TEST_CASE("completion events: echo, tokens, end, usage, done", "[api][openai]") 
     const auto w = writer(plan);
     std::string out;
     w->begin(out);
-    w->step(out, 0, step_of({token(" a")}));
+    (void)w->step(out, 0, step_of({token(" a")}));
     auto last = step_of({token(" b"), token("</s>")});
     last.tokens.back().special = true;
-    w->step(out, 0, ended(last, why::eos_token, " a b"));
+    (void)w->step(out, 0, ended(last, why::eos_token, " a b"));
     w->end(out, {2, 3});
     const auto all = events(out);
     REQUIRE(all.size() == 6);
@@ -104,9 +104,9 @@ TEST_CASE("completion events: the stop text and its tokens are left out", "[api]
     plan.logprobs = 0;
     const auto w = writer(plan);
     std::string out;
-    w->step(out, 0, step_of({token("aE")}));
-    w->step(out, 0, step_of({token("N")}));
-    w->step(out, 0, ended(step_of({token("D")}), why::stop_sequence, "aEND"));
+    (void)w->step(out, 0, step_of({token("aE")}));
+    (void)w->step(out, 0, step_of({token("N")}));
+    (void)w->step(out, 0, ended(step_of({token("D")}), why::stop_sequence, "aEND"));
     const auto all = events(out);
     REQUIRE(all.size() == 2);
     CHECK(text_of(all[0]) == "a");
@@ -179,8 +179,8 @@ TEST_CASE("lorax completion: null ids, filtered stops, usage in every event", "[
     w->begin(out);
     auto first = step_of({token("a")});
     first.prefill_length = 4;
-    w->step(out, 0, first);
-    w->step(out, 0, ended(step_of({token("b")}), why::stop_sequence, "ab"));
+    (void)w->step(out, 0, first);
+    (void)w->step(out, 0, ended(step_of({token("b")}), why::stop_sequence, "ab"));
     w->end(out, {});
     CHECK(
         out ==
