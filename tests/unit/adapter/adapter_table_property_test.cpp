@@ -22,8 +22,6 @@ using test::walk_step;
 
 namespace {
 
-constexpr std::uint32_t preloaded_index = 5;
-
 /// A request that waits, or runs.
 struct guest {
     adapter_key key;
@@ -122,9 +120,10 @@ private:
         preloaded_.clear();
         adapter::adapter_table::preloaded_adapter p;
         p.what.ids = {"preloaded"};
-        p.index = preloaded_index;
+        p.index = preloaded_index_;
+        if (preloaded_index_ == 0) return;
         preloaded_.push_back(p);
-        occupied_[preloaded_index] = "preloaded";
+        occupied_[preloaded_index_] = "preloaded";
     }
 
     void arrive(const walk_step& s) {
@@ -137,6 +136,7 @@ private:
         ref.from = static_cast<adapter::source>(which % 4);
         ref.api_token = tokens[s.b % 3];
         ref.tenant = tenants[s.c % 2];
+        const bool is_preloaded = which == 8 && preloaded_index_ != 0;
         const auto joined = table_->join(ref, now_);
         if (!joined) return;
         auto& h = history_[joined->key];
@@ -145,12 +145,12 @@ private:
         expect(h.name.empty() || h.name == identity, "two adapters share a key");
         h.name = identity;
         h.from = ref.from;
-        if (which == 8) {
+        if (is_preloaded) {
             expect(joined->pending == 0, "a preloaded adapter waits for a proof");
-            expect(table_->index(joined->key) == preloaded_index, "a preloaded index changed");
+            expect(table_->index(joined->key) == preloaded_index_, "not the preloaded index");
             h.is_ready = true;
         }
-        if (joined->pending == 0 && which < 8 && needs_proof(h)) {
+        if (joined->pending == 0 && !is_preloaded && needs_proof(h)) {
             expect(h.proven.contains(ref.api_token), "a token counts as proven that is not");
         }
         waiting_.push_back({joined->key, joined->pending, now_});
@@ -220,7 +220,8 @@ private:
         }
         if (what.kind == call_kind::download && !h.has_weights) h.brought_by = what.id;
         expect(what.index == table_->index(what.key), "a call names another index");
-        expect(what.index != preloaded_index && what.index != 0, "a reserved index is used");
+        expect(what.index != 0, "the base model's index is used");
+        expect(what.index != preloaded_index_, "the preloaded adapter's index is used");
         if (what.kind == call_kind::load) {
             const auto there = occupied_.find(what.index);
             expect(there == occupied_.end(), "a load into an index that is not free");
@@ -278,16 +279,18 @@ private:
     /// Of one adapter in a walk nearly always the same; now and then none could hold it.
     static adapter::memory_share share_of(const history& h, std::uint32_t number) {
         if (number % 64 == 0) return adapter::whole_memory + 1;
-        return static_cast<adapter::memory_share>(h.name[0] - 'a') * 100'000;
+        return static_cast<adapter::memory_share>((h.name[0] - 'a') % 9) * 100'000;
     }
 
     void lose_shards(const walk_step& s) {
         were_up_ = s.b % 2 == 0;
+        // The preloaded adapter moves, or is preloaded no more.
+        if (preloaded_index_ != 0) preloaded_index_ = s.c % 4 == 0 ? 0 : 1 + s.c % 7;
         make_shards();
         open_.clear();
         running_.clear();
         for (auto& [key, h] : history_) {
-            h.is_ready = h.name == "preloaded";
+            h.is_ready = h.name == "preloaded" && preloaded_index_ != 0;
             h.has_weights = false;
         }
         adapter::changes c;
@@ -326,6 +329,8 @@ private:
             std::erase_if(waiting_, [&](const guest& w) { return w.key == f.key; });
             for (const auto who : proofs) report(f.key, who);
             report(f.key, 0);
+            if (f.why.detail.find("without the preloaded") == std::string::npos) continue;
+            history_.erase(f.key);  // its key is free
         }
         for (const auto& [key, index] : c.forgotten) {
             expect(waiting(key) == 0 && running(key) == 0, "one in use was forgotten");
@@ -383,7 +388,7 @@ private:
         for (const auto& [key, h] : history_) {
             expect(h.is_ready == table_->is_ready(key), "readiness of " + h.name + " not told");
             expect(indices.insert(table_->index(key)).second, "two adapters share an index");
-            if (h.name == "preloaded") continue;
+            if (h.name == "preloaded" && preloaded_index_ != 0) continue;
             const auto state = table_->state(key);
             const bool is_resident =
                 state == adapter_state::loading || state == adapter_state::ready ||
@@ -409,6 +414,7 @@ private:
 
     adapter::table_settings settings_;
     bool were_up_;
+    std::uint32_t preloaded_index_ = 5;  // 0: none
     std::vector<adapter::adapter_table::preloaded_adapter> preloaded_;
     std::optional<adapter::adapter_table> table_;
     adapter::time_point now_{1h};

@@ -207,14 +207,16 @@ private:
         expect(state_.adapters().is_ready(e.key), "taken though its adapter is not ready");
         expect(e.adapter_index == state_.adapters().index(e.key), "another adapter's index");
         if (w.adapter.empty()) expect(e.key == adapter::base_key, "the base model has another key");
-        if (w.adapter == "preloaded") expect(e.adapter_index == 1, "a preloaded index changed");
+        if (w.adapter == "preloaded" && !limits_.preloaded.empty()) {
+            expect(e.adapter_index == limits_.preloaded[0].index, "not the preloaded index");
+        }
         expect(e.blocks.has_value() == (limits_.model == cost_model::blocks), "blocks or none");
     }
 
     /// Rules 1 and 3. Requests that wait for a proof are no part of either.
     void check_order(const std::vector<scheduled_entry>& batch) {
         std::set<request_id> taken;
-        std::set<std::string> ready{"", "preloaded"};
+        std::set<std::string> ready{""};
         for (const auto& e : batch) taken.insert(e.what.id);
         for (const auto& e : batch) ready.insert(waiting_.at(e.what.id).adapter);
         for (const auto& r : running_) ready.insert(adapter_name(r));
@@ -230,7 +232,8 @@ private:
         }
         // The oldest of base and preloaded, which can always run.
         for (auto& [id, w] : waiting_) {
-            if (!w.adapter.empty() && w.adapter != "preloaded") continue;
+            const bool is_preloaded = w.adapter == "preloaded" && !limits_.preloaded.empty();
+            if (!w.adapter.empty() && !is_preloaded) continue;
             if (taken.contains(id)) return;
             const auto younger =
                 static_cast<std::uint32_t>(std::distance(taken.upper_bound(id), taken.end()));
@@ -331,6 +334,9 @@ private:
         open_.clear();
         limits_.prefill_token_budget = 20 + s.a / 16 % 100;
         limits_.total_token_budget = 60 + s.b % 300;
+        // The preloaded adapter moves, or is preloaded no more.
+        if (s.b % 5 == 0) limits_.preloaded.clear();
+        for (auto& p : limits_.preloaded) p.index = 1 + s.b % 4;
         state_.shards_changed(limits_, now_);
         take_failed();
         for (const auto& [id, w] : waiting_) {
