@@ -55,6 +55,7 @@ void engine_core::take(
 /// Tells the shards which requests of the newest cached batch are gone (contract 12.3 B).
 asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
     const auto left = running_.live_from(first);
+    running_.mark_dropped(first);
     const bool has_batch = undelivered_.back().answer.batch.has_value();
     if (!has_batch) {
         if (left == 0) co_return;
@@ -107,12 +108,15 @@ void engine_core::deliver() {
             lanes[lane]->post(std::move(out[lane]));
         }
     }
-    for (auto& r : running_.remove_ended()) {
-        auto& owned = r->owned;
-        if (r->failure && !owned.is_answered) owned.what.what.to->fail(*r->failure);
-        owned.is_answered = true;  // or its client left
-    }
+    for (auto& r : running_.remove_dropped()) answer_ended(*r);
     observer_.running(running_.size(), running_.tokens());
+}
+
+/// Its client has its last step, or gets its error now, or has left.
+void engine_core::answer_ended(running_request& r) {
+    auto& owned = r.owned;
+    if (r.failure && !owned.is_answered) owned.what.what.to->fail(*r.failure);
+    owned.is_answered = true;
 }
 
 void engine_core::hand_over(

@@ -120,6 +120,7 @@ private:
         scheduler::time_point started);
     asio::awaitable<void> drop_ended(std::size_t first);
     void deliver();
+    static void answer_ended(running_request& r);
     void hand_over(running_request& r, std::string_view bytes, std::vector<delivery>& out);
 
     // recovery.cpp: when shards fail

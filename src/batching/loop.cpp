@@ -25,7 +25,10 @@ asio::awaitable<void> engine_core::run(std::shared_ptr<engine_core> self) {
     }
     self->deliver();
     for (auto& r : self->running_.remove_from(0)) {
-        if (r->has_ended) continue;
+        if (r->has_ended) {
+            answer_ended(*r);
+            continue;
+        }
         r->owned.what.what.to->fail({errc::shutting_down, "the router is shutting down"});
         r->owned.is_answered = true;
     }

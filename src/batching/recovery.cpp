@@ -46,7 +46,7 @@ asio::awaitable<void> engine_core::lose_batch(error why) {
     std::size_t requeued = 0;
     for (auto& r : running_.remove_from(0)) {
         if (r->has_ended) {
-            r->owned.is_answered = true;
+            answer_ended(*r);
         } else if (r->has_emitted) {
             r->owned.what.what.to->fail(why);
             r->owned.is_answered = true;

@@ -107,11 +107,18 @@ void running_batch::forget(std::size_t at) {
     index_.erase(r.entry().id);
 }
 
-std::vector<std::unique_ptr<running_request>> running_batch::remove_ended() {
+void running_batch::mark_dropped(std::size_t first) {
+    if (ended_ == 0) return;
+    for (auto i = first; i < requests_.size(); ++i) {
+        requests_[i]->is_dropped = requests_[i]->has_ended;
+    }
+}
+
+std::vector<std::unique_ptr<running_request>> running_batch::remove_dropped() {
     std::vector<std::unique_ptr<running_request>> gone;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < requests_.size(); ++i) {
-        if (requests_[i]->has_ended) {
+        if (requests_[i]->is_dropped) {
             forget(i);
             gone.push_back(std::move(requests_[i]));
             continue;
@@ -127,7 +134,7 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_ended() {
     ids_.resize(kept);
     stamps_.resize(kept);
     steps_left_.resize(kept);
-    ended_ = 0;
+    ended_ -= gone.size();
     return gone;
 }
 

@@ -26,6 +26,7 @@ struct running_request {
     bool was_delivered = false;    ///< Its first step went to its client's thread.
     bool has_emitted = false;      ///< A token went out that cannot be taken back.
     bool has_ended = false;        ///< Finished, failed, or its client left.
+    bool is_dropped = false;       ///< And the shards have been told, or knew it before us.
     std::optional<error> failure;  ///< Why, when it failed.
 
     const scheduler::entry& entry() const { return owned.what.what; }
@@ -66,15 +67,20 @@ public:
     /// Ends a request with an error.
     void fail(std::size_t at, error why);
 
-    /// Whether some request has ended since the last `remove_ended`.
+    /// Whether some request has ended that was not taken out yet.
     bool has_ended() const { return ended_ > 0; }
 
     /// How many requests go on, and their ids, from `first` on.
     std::size_t live_from(std::size_t first) const;
     std::vector<request_id> ids_left(std::size_t first = 0) const;
 
-    /// Takes out all that ended; what they held is free when the result is destroyed.
-    std::vector<std::unique_ptr<running_request>> remove_ended();
+    /// The shards are about to hold only `ids_left(first)` of those from `first` on. Who ends later
+    /// stays till the next time: the shards still write its blocks and use its adapter.
+    void mark_dropped(std::size_t first = 0);
+
+    /// Takes out all that the shards have dropped; what they held is free when the result is
+    /// destroyed.
+    std::vector<std::unique_ptr<running_request>> remove_dropped();
 
     /// Takes out everything from `first` on.
     std::vector<std::unique_ptr<running_request>> remove_from(std::size_t first);

@@ -263,6 +263,28 @@ TEST_CASE("engine: a client that leaves frees its place within two steps", "[bat
     });
 }
 
+TEST_CASE("engine: who leaves after the filter keeps its place until the next one", "[batching]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.script->step = 250ms;
+        w.start();
+        auto ends = w.submit(2);
+        auto leaves = w.submit(50);
+        auto stays = w.submit(50);
+        co_await until([&] { return has(w.script->calls, "filter 0:1,2"); });
+        leaves.reset();
+        const auto filtered = w.script->calls.size();
+        co_await until([&] { return w.script->calls.size() > filtered; });
+        CHECK(w.script->calls.back() == "decode 0");
+        asio::steady_timer soon{w.ex, 20ms};  // the tokens before it have been delivered by then
+        co_await soon.async_wait(asio::use_awaitable);
+        CHECK(w.permits.in_use() == 2);  // the shards still compute it
+        w.script->step = 0ms;
+        co_await until([&] { return w.permits.in_use() == 1; });
+        CHECK(has(w.script->calls, "filter 0:2"));
+    });
+}
+
 TEST_CASE("engine: answers that break the protocol end their own request", "[batching]") {
     test::run_coro([]() -> asio::awaitable<void> {
         using namespace asio::experimental::awaitable_operators;

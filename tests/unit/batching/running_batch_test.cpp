@@ -84,7 +84,9 @@ TEST_CASE("running batch: a finished request leaves, the others close ranks", "[
     f.apply(answer_to({1, 2, 3}, 2));
     CHECK(f.batch.has_ended());
     CHECK(f.batch.ids_left() == std::vector<request_id>{1, 3});
-    const auto gone = f.batch.remove_ended();
+    CHECK(f.batch.remove_dropped().empty());  // the shards do not know it yet
+    f.batch.mark_dropped();
+    const auto gone = f.batch.remove_dropped();
     REQUIRE(gone.size() == 1);
     CHECK(gone[0]->entry().id == 2);
     CHECK_FALSE(gone[0]->failure);
@@ -107,7 +109,8 @@ TEST_CASE("running batch: answered twice, or not at all, ends the request", "[ba
     CHECK(wrong.answered_twice == 1);
     CHECK(wrong.not_answered == 1);
     CHECK(f.where == std::vector<std::size_t>{0, running_batch::nobody, 2});
-    for (const auto& r : f.batch.remove_ended()) {
+    f.batch.mark_dropped();
+    for (const auto& r : f.batch.remove_dropped()) {
         REQUIRE(r->failure);
         CHECK(r->failure->code == errc::protocol);
     }
@@ -139,8 +142,37 @@ TEST_CASE("running batch: a client that left ends its request once", "[batching]
     CHECK_FALSE(f.batch.leave(9));
     CHECK(f.batch.live() == 2);
     f.apply(answer_to({1, 2, 3}, 2));
-    CHECK(f.batch.remove_ended().size() == 1);
+    f.batch.mark_dropped();
+    CHECK(f.batch.remove_dropped().size() == 1);
     CHECK(f.batch.live() == 2);
+}
+
+TEST_CASE(
+    "running batch: who leaves after the shards were told stays till the next time", "[batching]") {
+    fixture f;
+    f.batch.leave(1);
+    f.batch.mark_dropped();
+    f.batch.leave(2);
+    CHECK(f.batch.remove_dropped().size() == 1);
+    CHECK(f.batch.size() == 2);
+    CHECK(f.batch.tokens() == 2 * 14);  // its tokens and its adapter are in use
+    CHECK(f.batch.adapters().size() == 2);
+    CHECK(f.batch.ids_left() == std::vector<request_id>{3});
+    CHECK(f.apply(answer_to({2, 3})).total() == 0);
+    f.batch.mark_dropped();
+    CHECK(f.batch.remove_dropped().size() == 1);
+    CHECK(f.batch.size() == 1);
+}
+
+TEST_CASE("running batch: a joining batch is dropped from alone", "[batching]") {
+    fixture f;
+    f.add({4});
+    f.batch.leave(1);
+    f.batch.leave(4);
+    f.batch.mark_dropped(3);
+    const auto gone = f.batch.remove_dropped();
+    REQUIRE(gone.size() == 1);
+    CHECK(gone[0]->entry().id == 4);
 }
 
 TEST_CASE("running batch: whoever is dropped without an answer is told", "[batching]") {
@@ -163,6 +195,7 @@ struct modelled {
     std::uint32_t output;
     std::uint32_t steps = 0;
     bool has_ended = false;
+    bool is_dropped = false;
 };
 
 class batch_world {
@@ -179,7 +212,8 @@ public:
             case 2:
             case 3: answer(s); break;
             case 4: leave(s); break;
-            case 5: remove_ended(); break;
+            case 5: remove_dropped(); break;
+            case 6: mark_dropped(s); break;
             default: remove_from(s);
         }
         check();
@@ -187,13 +221,23 @@ public:
     void finish() {}
 
 private:
-    static constexpr std::array<const char*, 7> names{
-        "join", "answer", "answer", "answer", "leave", "remove ended", "remove from"};
+    static constexpr std::array<const char*, 8> names{
+        "join",
+        "answer",
+        "answer",
+        "answer",
+        "leave",
+        "remove dropped",
+        "mark dropped",
+        "remove from"};
 
     void join(const walk_step& s) {
         std::vector<scheduler::batch_entry> joining;
         for (auto n = 1 + s.a % 3; n > 0; --n) {
-            const modelled m{next_id_++, 1 + s.b % 20, 1 + s.c % 6};
+            modelled m{};
+            m.id = next_id_++;
+            m.input = 1 + s.b % 20;
+            m.output = 1 + s.c % 6;
             joining.push_back(make_entry(m.id, m.input, m.output, failed_));
             requests_.push_back(m);
         }
@@ -253,8 +297,15 @@ private:
         if (at != requests_.end()) at->has_ended = true;
     }
 
-    void remove_ended() {
-        answer_all(batch_.remove_ended(), [](const modelled& m) { return m.has_ended; });
+    void mark_dropped(const walk_step& s) {
+        const auto first = requests_.empty() ? 0 : s.a % requests_.size();
+        batch_.mark_dropped(first);
+        for (auto i = first; i < requests_.size(); ++i) {
+            requests_[i].is_dropped = requests_[i].has_ended;
+        }
+    }
+    void remove_dropped() {
+        answer_all(batch_.remove_dropped(), [](const modelled& m) { return m.is_dropped; });
     }
     void remove_from(const walk_step& s) {
         const auto first = requests_.empty() ? 0 : s.a % requests_.size();
@@ -284,6 +335,7 @@ private:
             const auto& m = requests_[i];
             expect(batch_.at(i).entry().id == m.id, "order");
             expect(batch_.at(i).has_ended == m.has_ended, "who has ended");
+            expect(batch_.at(i).is_dropped == m.is_dropped, "who was dropped");
             cost.add(m.input, m.output);
             keys.insert(static_cast<adapter::adapter_key>(m.id % 5));
             if (!m.has_ended) left.push_back(m.id);
