@@ -185,9 +185,9 @@ bool adapter_table::impl::has_granted(const record& r) const {
 void adapter_table::impl::refresh(adapter_key key) {
     auto& r = records[key];
     if (r.is_permanent || !r.is_used) return;
-    want_load.erase({r.oldest, key});
+    want_load.erase(wish_of(key));
     const bool is_asked_for = has_granted(r) || r.is_wanted;
-    if (r.state == adapter_state::downloaded && is_asked_for) want_load.insert({r.oldest, key});
+    if (r.state == adapter_state::downloaded && is_asked_for) want_load.insert(wish_of(key));
     const bool is_missed = r.waiting > 0 || r.is_wanted;
     if (r.state == adapter_state::unknown && is_missed && r.claims.empty()) {
         const auto who = open_claim(key, r.proven_token, r.ref.tenant, r.oldest);
@@ -293,16 +293,19 @@ result<adapter_table::joined> adapter_table::join(const adapter_ref& ref, time_p
     return joined{key, is_proven ? 0 : who};
 }
 
-void adapter_table::set_waiting(adapter_key key, std::size_t count, time_point oldest) {
+void adapter_table::set_waiting(
+    adapter_key key, std::size_t count, time_point oldest, double first_rank) {
     auto& t = *impl_;
     auto& r = t.records[key];
-    if (r.waiting == count && (count == 0 || r.oldest == oldest)) {
+    const bool is_same = r.oldest == oldest && r.first_rank == first_rank;
+    if (r.waiting == count && (count == 0 || is_same)) {
         t.refresh(key);
         return;
     }
-    t.want_load.erase({r.oldest, key});
+    t.want_load.erase(t.wish_of(key));
     r.waiting = count;
     r.oldest = oldest;
+    r.first_rank = first_rank;
     if (count == 0) {
         // Nobody waits for what was not sent yet.
         const auto open = r.claims;

@@ -64,8 +64,8 @@ void adapter_table::impl::due_loads(
         return out.size() < limit && loads_under_way() < settings.load_concurrency;
     };
     wanting.clear();
-    for (const auto& [oldest, key] : want_load) {
-        wanting.push_back(static_cast<adapter_key>(key));
+    for (const auto& [rank, oldest, key] : want_load) {
+        wanting.push_back(key);
         if (wanting.size() == most_wanting) break;
     }
     room left{settings.max_active_adapters - resident.size(), free_memory};
@@ -82,7 +82,7 @@ void adapter_table::impl::due_loads(
         --left.slots;
         left.memory -= r.share;
         if (!may_start()) continue;
-        want_load.erase({r.oldest, key});
+        want_load.erase(wish_of(key));
         r.state = adapter_state::loading;
         r.is_cleaning = !r.is_clean;
         resident.insert(key);
@@ -125,7 +125,7 @@ adapter_table::impl::room adapter_table::impl::leaving_room(bool is_gone) const 
 void adapter_table::impl::undrain(changes& c) {
     if (draining.empty()) return;
     room wanted;
-    for (const auto& [oldest, key] : want_load) {
+    for (const auto& [rank, oldest, key] : want_load) {
         ++wanted.slots;
         wanted.memory += records[static_cast<adapter_key>(key)].share;
         if (wanted.slots == most_wanting) break;

@@ -168,7 +168,7 @@ void adapter_table::shards_lost(
         auto& r = t.records[key];
         if (!r.is_used || r.is_permanent) continue;
         if (r.state == adapter_state::ready) out.no_longer_ready.push_back(key);
-        t.want_load.erase({r.oldest, key});
+        t.want_load.erase(t.wish_of(key));
         r.state = adapter_state::unknown;
         r.is_clean = !shards_were_up;
         r.is_cleaning = false;

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -48,6 +49,7 @@ struct record {
     std::size_t waiting = 0;
     std::size_t running = 0;
     time_point oldest;
+    double first_rank = 0;  ///< Of its first waiter, where waiters are ranked.
     time_point last_used;
     time_point ready_since;
     std::optional<time_point> drained_since;  ///< Busy, and to leave once nothing runs.
@@ -73,6 +75,7 @@ struct adapter_table::impl {
         credential who;  // of a download
         time_point started;
     };
+    using wish = std::tuple<double, time_point, adapter_key>;
     using by_age = std::set<std::pair<time_point, std::uint64_t>>;
 
     impl(table_settings s, std::span<const preloaded_adapter> preloaded, bool shards_were_up);
@@ -87,6 +90,9 @@ struct adapter_table::impl {
         adapter_key key, const std::string& token, const std::string& tenant, time_point since);
     void close_claim(credential who);
     void refresh(adapter_key key);
+    wish wish_of(adapter_key key) const {
+        return {records[key].first_rank, records[key].oldest, key};
+    }
     void forget_least_used(changes& out);
     bool needs_token(const record& r) const;
     bool has_granted(const record& r) const;
@@ -136,7 +142,7 @@ struct adapter_table::impl {
     credential next_credential = 1;
 
     by_age want_download;            // claims not sent
-    by_age want_load;                // keys, by their oldest waiter
+    std::set<wish> want_load;        // by the rank of their first waiter, then by its age
     by_age forgettable;              // keys, by last use
     std::set<adapter_key> resident;  // loading, ready, draining, offloading
     std::set<adapter_key> draining;

@@ -5,13 +5,6 @@
 #include <limits>
 
 namespace truffula::scheduler {
-namespace {
-
-constexpr queue_place everybody{
-    std::numeric_limits<double>::infinity(), std::numeric_limits<request_id>::max()};
-
-}  // namespace
-
 /// What is left of the budgets while a batch is formed.
 struct scheduler_state::room {
     batch_cost joining;                  // the new batch alone

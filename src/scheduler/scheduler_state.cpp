@@ -248,6 +248,7 @@ void scheduler_state::update(adapter_key key) {
         policy_->withdraw(key);
     }
     auto count = queue.granted.size();
+    auto first = count > 0 ? queue.granted.begin()->first : everybody;
     auto oldest = count > 0 ? queue.granted.begin()->second.created : time_point::max();
     if (!queue.pooled.empty()) {
         count += queue.pooled.size();
@@ -256,8 +257,9 @@ void scheduler_state::update(adapter_key key) {
     for (const auto& [who, waiting] : queue.pending) {
         count += waiting.size();
         oldest = std::min(oldest, waiting.begin()->second.created);
+        first = std::min(first, waiting.begin()->first);
     }
-    table_.set_waiting(key, count, oldest);
+    table_.set_waiting(key, count, oldest, count > 0 ? first.rank : 0);
 }
 
 void scheduler_state::set_open(adapter_key key, bool is_open, time_point now) {

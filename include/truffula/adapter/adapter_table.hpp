@@ -136,7 +136,10 @@ public:
     result<joined> join(const adapter_ref& ref, time_point now);
 
     /// `count` entries wait for the adapter (granted or not), the oldest since `oldest`.
-    void set_waiting(adapter_key key, std::size_t count, time_point oldest);
+    ///
+    /// \param first_rank of the one that is to go first, where they are ranked: adapters are loaded
+    ///        in the order of it, then of age.
+    void set_waiting(adapter_key key, std::size_t count, time_point oldest, double first_rank = 0);
 
     /// `count` entries wait for the proof of `who`.
     void set_pending(adapter_key key, credential who, std::size_t count);

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -26,6 +27,10 @@ struct queue_place {
     request_id id = 0;
     auto operator<=>(const queue_place&) const = default;
 };
+
+/// Behind all.
+inline constexpr queue_place everybody{
+    std::numeric_limits<double>::infinity(), std::numeric_limits<request_id>::max()};
 
 /// Where the outcome of a queued request goes.
 class sink {

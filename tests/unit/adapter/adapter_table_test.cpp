@@ -504,6 +504,16 @@ TEST_CASE("adapter table: downloads that wait are capped per tenant", "[adapter]
     CHECK(d.table.join(ref, d.now).has_value());
 }
 
+TEST_CASE("adapter table: adapters are loaded in the order of their waiters' ranks", "[adapter]") {
+    table_driver d{with_slots(1)};
+    const auto later = d.wait_for(named("later"));
+    const auto sooner = d.wait_for(named("sooner"));
+    d.table.set_waiting(later, 1, d.now, 20.0);
+    d.table.set_waiting(sooner, 1, d.now, 10.0);
+    for (const auto& c : d.due()) d.succeed(c);
+    CHECK(d.only_due().key == sooner);
+}
+
 TEST_CASE("adapter table: a download that nobody waits for is not started", "[adapter]") {
     table_driver d;
     const auto key = d.wait_for(named("a"));
