@@ -1,5 +1,10 @@
 """Fixtures: every shard a test starts has to end without having seen a violation."""
 
+import os
+
+# grpcio's handlers of a fork would end a child that is to become another program. Before its import.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 import pytest
 
 from harness import Router, SimGroup
