@@ -244,6 +244,7 @@ struct router::impl {
     std::unique_ptr<http::server> server;
     std::shared_ptr<batching::engine> engine;
     std::thread engine_thread;
+    std::atomic<bool> engine_has_ended{false};
     std::atomic<bool> is_shutting_down{false};
 };
 
@@ -348,7 +349,10 @@ result<> router::start(const std::function<bool()>& should_stop) {
         i.engine_context,
         start_engine(engine_settings(i.settings), i.http_executors(), &i.engine_events),
         asio::bind_cancellation_slot(i.give_up.slot(), finish));
-    i.engine_thread = std::thread{[&context = i.engine_context] { context.run(); }};
+    i.engine_thread = std::thread{[&i] {
+        i.engine_context.run();
+        i.engine_has_ended = true;
+    }};
 
     bool has_given_up = false;
     while (ready.wait_for(poll_interval) != std::future_status::ready) {
@@ -390,6 +394,8 @@ void router::stop(const std::function<bool()>& should_hurry) {
         i.request_log->stop();
     }
     i.engine_work.reset();
+    // Its coroutines have been told: they end by themselves, and free what they hold.
+    i.ends_within([&] { return i.engine_has_ended.load(); }, farewell);
     spdlog::info("stopped");
 }
 

@@ -1,9 +1,7 @@
 // Runs the scheduler's effects: the adapter calls that are due.
 #include "batching/engine_core.hpp"
-#include "truffula/actor/spawn.hpp"
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <spdlog/spdlog.h>
@@ -42,7 +40,7 @@ asio::awaitable<void> engine_core::run_adapter_calls(std::shared_ptr<engine_core
                 self->settings_.paced_adapter_calls ? 1 : at_once);
             if (!calls) co_return;
             for (auto& c : *calls) {
-                asio::co_spawn(self->executor, make_call(self, std::move(c)), rethrow);
+                self->spawn_beside(make_call(self, std::move(c)));
             }
             if (!self->settings_.paced_adapter_calls) continue;
             if (self->running_.size() == 0) continue;
@@ -76,6 +74,7 @@ asio::awaitable<void> engine_core::make_call(
         const auto done = co_await group->offload_adapter(std::move(c), what.timeout);
         if (!done) outcome = done.error();
     }
+    if (self->is_stopping_) co_return;
     const auto took = std::chrono::steady_clock::now() - started;
     self->observer_.adapter_call(kind, outcome.has_value(), took);
     if (outcome) {

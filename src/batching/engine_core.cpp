@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <utility>
 
@@ -96,6 +97,23 @@ void engine_core::stop() {
     scheduler.stop();
     stop_loop_.emit(asio::cancellation_type::terminal);
     stop_calls_.emit(asio::cancellation_type::terminal);
+    // A call that waits for its answer holds its group, which holds the call: give it up.
+    for (const auto& stop : std::set{beside_}) stop->emit(asio::cancellation_type::terminal);
+}
+
+void engine_core::spawn_beside(asio::awaitable<void> work) {
+    auto stop = std::make_shared<asio::cancellation_signal>();
+    beside_.insert(stop);
+    auto done = [self = shared_from_this(), stop](std::exception_ptr e) {
+        self->beside_.erase(stop);
+        try {
+            rethrow(std::move(e));
+        } catch (const boost::system::system_error& x) {
+            if (x.code() != asio::error::operation_aborted) throw;  // how a stop ends it
+        }
+    };
+    auto slot = stop->slot();
+    asio::co_spawn(executor, std::move(work), asio::bind_cancellation_slot(slot, std::move(done)));
 }
 
 void engine_core::leave(scheduler::request_id id) {

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -137,6 +138,9 @@ private:
     static asio::awaitable<void> run_adapter_calls(std::shared_ptr<engine_core> self);
     static asio::awaitable<void> make_call(std::shared_ptr<engine_core> self, adapter::call what);
 
+    /// Runs beside the loop until it ends by itself or the engine stops.
+    void spawn_beside(asio::awaitable<void> work);
+
     void publish(const shard::model_info& info, std::uint32_t total_token_budget);
     bool is_live() const { return is_connected_ && !is_stopping_; }
 
@@ -161,6 +165,7 @@ private:
     bool is_stopping_ = false;
     asio::cancellation_signal stop_loop_;
     asio::cancellation_signal stop_calls_;
+    std::set<std::shared_ptr<asio::cancellation_signal>> beside_;
 
     mutable std::mutex shared_mutex_;
     shared_facts shared_;

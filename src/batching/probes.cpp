@@ -1,8 +1,5 @@
 // Health (contract section 13): judged over all shards, never beside a call that computes.
 #include "batching/engine_core.hpp"
-#include "truffula/actor/spawn.hpp"
-
-#include <boost/asio/co_spawn.hpp>
 
 #include <utility>
 
@@ -14,7 +11,7 @@ void engine_core::probe_health(reply<void> to) {
     if (!is_live() || !group_) {
         to.send(unhealthy);
     } else if (last_inference_succeeded_.value_or(false)) {
-        asio::co_spawn(executor, probe(shared_from_this(), std::move(to)), rethrow);
+        spawn_beside(probe(shared_from_this(), std::move(to)));
     } else {
         probes_.push_back(std::move(to));
         work_.try_send(boost::system::error_code{});
