@@ -67,7 +67,8 @@ TEST_CASE("openapi: what absence and null mean", "[api]") {
 }
 
 TEST_CASE("openapi: LoRAX's routes have its bodies and errors", "[api]") {
-    const auto& completions = document(api::compat::lorax)["paths"]["/v1/completions"]["post"];
+    const auto doc = document(api::compat::lorax);
+    const auto& completions = doc["paths"]["/v1/completions"]["post"];
     CHECK(
         completions["requestBody"]["content"]["application/json"]["schema"]["$ref"] ==
         "#/components/schemas/LoraxCompletionRequest");
