@@ -282,6 +282,8 @@ TEST_CASE("engine: who leaves after the filter keeps its place until the next on
         w.script->step = 0ms;
         co_await until([&] { return w.permits.in_use() == 1; });
         CHECK(has(w.script->calls, "filter 0:2"));
+        stays.reset();
+        co_await until([&] { return w.permits.in_use() == 0; });
     });
 }
 
