@@ -182,6 +182,7 @@ def test_json_logs_are_json(sims, routers):
     import json
 
     router = routers(sims(), flags=["--json-output"])
+    wait_until(lambda: "listening" in router.process.log_text(), "the line after the start")
     lines = [json.loads(line) for line in router.process.log_text().splitlines()]
     assert any("listening" in line["message"] for line in lines)
     assert {"timestamp", "level", "message", "target"} <= set(lines[0])
