@@ -32,29 +32,28 @@ error malformed(const char* what) {
 
 bool has_ids(std::string_view next_tokens) {
     wire_reader fields{next_tokens};
-    while (const auto f = fields.next()) {
-        if (f->number == next_tokens_ids && (f->kind == type::varint || !f->bytes.empty())) {
-            return true;
-        }
+    while (fields.next()) {
+        if (fields.number() != next_tokens_ids) continue;
+        if (fields.kind() == type::varint) return true;
+        if (fields.kind() == type::bytes && !fields.bytes().empty()) return true;
     }
     return false;
 }
 
-result<generation_span> scan_generation(std::string_view bytes) {
-    generation_span span;
+/// False if the bytes are malformed.
+bool scan_generation(std::string_view bytes, generation_span& span) {
     wire_reader fields{bytes};
-    while (const auto f = fields.next()) {
-        const bool is_message = f->kind == type::bytes;
-        if (f->number == generation_request_id && f->kind == type::varint) {
-            span.request_id = f->value;
-        } else if (f->number == generation_next_tokens && is_message) {
-            span.has_tokens = span.has_tokens || has_ids(f->bytes);
-        } else if (f->number == generation_text && is_message) {
+    while (fields.next()) {
+        const bool is_message = fields.kind() == type::bytes;
+        if (fields.number() == generation_request_id && fields.kind() == type::varint) {
+            span.request_id = fields.value();
+        } else if (fields.number() == generation_next_tokens && is_message) {
+            span.has_tokens = span.has_tokens || has_ids(fields.bytes());
+        } else if (fields.number() == generation_text && is_message) {
             span.finished = true;
         }
     }
-    if (fields.is_malformed()) return malformed("generation");
-    return span;
+    return !fields.is_malformed();
 }
 
 /// Each ends with a byte below 0x80.
@@ -76,19 +75,19 @@ result<std::optional<cached_batch>> scan_answer(
     std::optional<cached_batch> batch;
     if (spans.empty()) spans.reserve(answer.size() / least_generation);
     wire_reader fields{answer};
-    while (const auto f = fields.next()) {
-        if (f->kind != type::bytes) continue;
-        if (f->number == response_generations) {
-            auto span = scan_generation(f->bytes);
-            if (!span) return span.error();
-            span->buffer = buffer;
-            span->offset = static_cast<std::uint32_t>(f->bytes.data() - answer.data());
-            span->length = static_cast<std::uint32_t>(f->bytes.size());
-            spans.push_back(*span);
-        } else if (f->number == response_batch) {
+    while (fields.next()) {
+        if (fields.kind() != type::bytes) continue;
+        const auto bytes = fields.bytes();
+        if (fields.number() == response_generations) {
+            auto& span = spans.emplace_back();
+            if (!scan_generation(bytes, span)) return malformed("generation");
+            span.buffer = buffer;
+            span.offset = static_cast<std::uint32_t>(bytes.data() - answer.data());
+            span.length = static_cast<std::uint32_t>(bytes.size());
+        } else if (fields.number() == response_batch) {
             // A second occurrence merges into the first: as protobuf has it, their bytes joined.
-            auto read = batch ? scan_cached_batch(batch->wire.append(f->bytes))
-                              : scan_cached_batch(f->bytes);
+            auto read =
+                batch ? scan_cached_batch(batch->wire.append(bytes)) : scan_cached_batch(bytes);
             if (!read) return read.error();
             batch = std::move(*read);
         }
@@ -100,24 +99,23 @@ result<std::optional<cached_batch>> scan_answer(
 result<cached_batch> scan_cached_batch(std::string_view bytes) {
     cached_batch batch;
     wire_reader fields{bytes};
-    while (const auto f = fields.next()) {
-        if (f->number == batch_request_ids && f->kind == type::bytes) {
-            auto packed = f->bytes;
+    while (fields.next()) {
+        if (fields.number() == batch_request_ids && fields.kind() == type::bytes) {
+            const auto packed = fields.bytes();
             if (batch.request_ids.empty()) batch.request_ids.reserve(count_varints(packed));
-            while (!packed.empty()) {
-                const auto id = wire_reader::take_varint(packed);
-                if (!id) return malformed("cached batch");
-                batch.request_ids.push_back(*id);
-            }
+            wire_reader ids{packed};
+            while (ids.next_varint()) batch.request_ids.push_back(ids.value());
+            if (ids.is_malformed()) return malformed("cached batch");
         }
-        if (f->kind != type::varint) continue;
-        switch (f->number) {
-            case batch_id: batch.id = f->value; break;
-            case batch_request_ids: batch.request_ids.push_back(f->value); break;
-            case batch_size: batch.size = static_cast<std::uint32_t>(f->value); break;
-            case batch_max_tokens: batch.max_tokens = static_cast<std::uint32_t>(f->value); break;
+        if (fields.kind() != type::varint) continue;
+        const auto value = fields.value();
+        switch (fields.number()) {
+            case batch_id: batch.id = value; break;
+            case batch_request_ids: batch.request_ids.push_back(value); break;
+            case batch_size: batch.size = static_cast<std::uint32_t>(value); break;
+            case batch_max_tokens: batch.max_tokens = static_cast<std::uint32_t>(value); break;
             case batch_current_tokens:
-                batch.current_tokens = static_cast<std::uint32_t>(f->value);
+                batch.current_tokens = static_cast<std::uint32_t>(value);
                 break;
             default: break;
         }

@@ -2,18 +2,18 @@
 
 namespace truffula::shard {
 
-std::optional<std::uint64_t> wire_reader::take_long_varint(std::string_view& from) {
-    std::uint64_t value = 0;
-    for (unsigned i = 0; i < 10 && i < from.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(from[i]);
-        if (i == 9 && byte > 1) return std::nullopt;  // more than 64 bits
-        value |= std::uint64_t{byte & 0x7FU} << (7U * i);
+bool wire_reader::take_long_varint(std::uint64_t& to) {
+    to = 0;
+    for (unsigned i = 0; i < 10 && i < left(); ++i) {
+        const auto byte = static_cast<unsigned char>(at_[i]);
+        if (i == 9 && byte > 1) break;  // more than 64 bits
+        to |= std::uint64_t{byte & 0x7FU} << (7U * i);
         if ((byte & 0x80U) == 0) {
-            from.remove_prefix(i + 1);
-            return value;
+            at_ += i + 1;
+            return true;
         }
     }
-    return std::nullopt;
+    return malformed();
 }
 
 }  // namespace truffula::shard

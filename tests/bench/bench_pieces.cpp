@@ -1,6 +1,7 @@
 // What the HTTP side does for each token and for each request, without sockets.
 #include "bench/figures.hpp"
 #include "generate.pb.h"
+#include "shard/scan.hpp"
 #include "truffula/api/answers.hpp"
 #include "truffula/api/generate_body.hpp"
 #include "truffula/api/read_json.hpp"
@@ -52,17 +53,37 @@ void write_events() {
     bench::report("token event", "ns", time_of(100'000, write));
 }
 
-void read_generations() {
+generate::v1::Generation one_token(std::uint64_t request_id) {
     generate::v1::Generation g;
-    g.set_request_id(77);
+    g.set_request_id(request_id);
     auto& next = *g.mutable_next_tokens();
     next.add_ids(1234);
     next.add_logprobs(-0.25F);
     next.add_texts(" token");
     next.add_is_special(false);
-    const auto bytes = g.SerializeAsString();
+    return g;
+}
+
+void read_generations() {
+    const auto bytes = one_token(77).SerializeAsString();
     const auto read = [&] { check(shard::read_generation(bytes).has_value()); };
     bench::report("generation of one token read", "ns", time_of(100'000, read));
+}
+
+void scan_answers() {
+    generate::v1::DecodeResponse answer;
+    for (std::uint64_t id = 1000; id < 1512; ++id) {
+        *answer.add_generations() = one_token(id);
+        answer.mutable_batch()->add_request_ids(id);
+    }
+    answer.mutable_batch()->set_id(1);
+    answer.mutable_batch()->set_size(512);
+    const auto bytes = answer.SerializeAsString();
+    const auto scan = [&] {
+        std::vector<shard::generation_span> spans;
+        check(shard::scan_answer(bytes, 0, spans).has_value() && spans.size() == 512);
+    };
+    bench::report("step of 512 sequences scanned", "ns", time_of(1'000, scan));
 }
 
 void read_requests() {
@@ -85,6 +106,7 @@ void read_requests() {
 int main() {
     write_events();
     read_generations();
+    scan_answers();
     read_requests();
     return 0;
 }
