@@ -1,3 +1,4 @@
+// bench_gap [SEQUENCES...]
 // The gap: what a shard with steps of 10 ms waits from its answer to the next Decode, in front of
 // the router with clients that read every stream, and of a bare client that delivers nothing.
 #include "bench/bare_client.hpp"
@@ -6,7 +7,6 @@
 #include "bench/http_load.hpp"
 #include "bench/lean_server.hpp"
 
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 constexpr auto step = 10ms;
 constexpr std::size_t rounds = 3;
 constexpr std::size_t steps_per_round = 150;
-constexpr std::array<std::size_t, 3> sizes{1, 128, 512};
+const std::vector<std::size_t> usual_sizes{1, 128, 512};
 constexpr std::string_view bare_mode = "--bare-client";
 
 int run_bare_client(const std::string& socket, std::size_t sequences, std::size_t steps) {
@@ -82,7 +82,7 @@ std::vector<double> measure_bare(
     return gaps;
 }
 
-void compare() {
+void compare(const std::vector<std::size_t>& sizes) {
     temporary_folder folder;
     const auto for_router = folder / "router-0";
     const auto for_bare = folder / "bare-0";
@@ -127,7 +127,9 @@ int main(int argc, char** argv) {
             return run_bare_client(
                 arguments[1], std::stoul(arguments[2]), std::stoul(arguments[3]));
         }
-        compare();
+        std::vector<std::size_t> sizes;
+        for (const auto& a : arguments) sizes.push_back(std::stoul(a));
+        compare(sizes.empty() ? usual_sizes : sizes);
         return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
