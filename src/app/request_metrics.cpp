@@ -49,12 +49,12 @@ void request_metrics::succeeded(const api::request_summary& how) {
     inference_.Observe(seconds(how.inference));
     per_token_.Observe(seconds(how.per_token));
     generated_.Observe(how.generated_tokens);
-    skipped_.Observe(how.skipped_tokens);
+    skipped_.observe(how.skipped_tokens);
     first_token_.Observe(seconds(how.to_first_token));
 }
 
 void request_metrics::succeeded(const api::pooling_summary& how) {
-    inputs_.Observe(static_cast<double>(how.input_lengths.size()));
+    inputs_.observe(how.input_lengths.size());
     for (const auto length : how.input_lengths) input_length_.Observe(length);
     total_.Observe(seconds(how.total));
     validation_.Observe(seconds(how.validation));
@@ -62,7 +62,7 @@ void request_metrics::succeeded(const api::pooling_summary& how) {
     inference_.Observe(seconds(how.inference));
     if (!how.classifies) return;  // LoRAX counts no embedding as a success
     success_.Increment();
-    entities_.Observe(static_cast<double>(how.entities));
+    entities_.observe(how.entities);
 }
 
 void request_metrics::failed(std::string_view kind) {

@@ -37,9 +37,9 @@ private:
     prometheus::Histogram& input_length_;
     prometheus::Histogram& generated_;
     prometheus::Histogram& max_new_;
-    prometheus::Summary& skipped_;
-    prometheus::Summary& inputs_;
-    prometheus::Summary& entities_;
+    telemetry::count_summary& skipped_;
+    telemetry::count_summary& inputs_;
+    telemetry::count_summary& entities_;
     prometheus::Histogram& first_token_;
     prometheus::Histogram& inter_token_;
 };

@@ -10,13 +10,6 @@
 namespace truffula::telemetry {
 namespace {
 
-// The library's summary cannot keep the quantiles 0 and 1 themselves: their error bounds would be
-// a division by zero. These stand in for them and are renamed when written.
-constexpr double almost_zero = 1e-9;
-constexpr double almost_one = 1.0 - 1e-9;
-
-constexpr std::chrono::seconds window{60};  // of summaries
-
 template <class Family>
 auto& add(Family& family, const labels& of) {
     return family.Add(of);
@@ -28,13 +21,6 @@ bool has_samples(const prometheus::ClientMetric& m, prometheus::MetricType type)
     if (type == MetricType::Histogram) return m.histogram.sample_count > 0;
     if (type == MetricType::Summary) return m.summary.sample_count > 0;
     return true;
-}
-
-void name_extreme_quantiles(prometheus::ClientMetric& m) {
-    for (auto& q : m.summary.quantile) {
-        if (q.quantile <= almost_zero) q.quantile = 0;
-        if (q.quantile >= almost_one) q.quantile = 1;
-    }
 }
 
 const char* type_name(prometheus::MetricType type) {
@@ -132,25 +118,23 @@ prometheus::Histogram& registry::histogram(
     return prometheus::BuildHistogram().Name(name).Register(all_).Add(of, bounds);
 }
 
-prometheus::Summary& registry::summary(const std::string& name, const labels& of) {
-    const prometheus::Summary::Quantiles quantiles{
-        {almost_zero, 1e-9},
-        {0.5, 0.01},
-        {0.9, 0.01},
-        {0.95, 0.005},
-        {0.99, 0.005},
-        {0.999, 0.001},
-        {almost_one, 1e-9}};
-    // The library inserts each sample into one list per age bucket, moving what lies behind it:
-    // sharper bounds and more buckets cost more than all else that a request needs.
-    return prometheus::BuildSummary().Name(name).Register(all_).Add(of, quantiles, window, 2);
+count_summary& registry::summary(const std::string& name) {
+    const std::lock_guard lock{summaries_mutex_};
+    return summaries_[name];
 }
 
 std::vector<prometheus::MetricFamily> registry::sampled() const {
     auto families = all_.Collect();
+    {
+        const std::lock_guard lock{summaries_mutex_};
+        for (const auto& [name, summary] : summaries_) {
+            prometheus::ClientMetric m;
+            m.summary = summary.collect();
+            families.push_back({name, "", prometheus::MetricType::Summary, {std::move(m)}});
+        }
+    }
     for (auto& family : families) {
         std::erase_if(family.metric, [&](const auto& m) { return !has_samples(m, family.type); });
-        for (auto& m : family.metric) name_extreme_quantiles(m);
     }
     std::erase_if(families, [](const auto& f) { return f.metric.empty(); });
     return families;

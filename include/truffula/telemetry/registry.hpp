@@ -1,11 +1,12 @@
 #pragma once
 
+#include "truffula/telemetry/count_summary.hpp"
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
-#include <prometheus/summary.h>
 
 #include <chrono>
 #include <cstddef>
@@ -43,8 +44,7 @@ public:
     prometheus::Gauge& gauge(const std::string& name, const labels& of = {});
     prometheus::Histogram& histogram(
         const std::string& name, const buckets& bounds, const labels& of = {});
-    /// With the quantiles 0, 0.5, 0.9, 0.95, 0.99, 0.999 and 1 over the last minute.
-    prometheus::Summary& summary(const std::string& name, const labels& of = {});
+    count_summary& summary(const std::string& name);
 
     /// Prometheus' text form.
     std::string text() const;
@@ -56,6 +56,8 @@ private:
     std::vector<prometheus::MetricFamily> sampled() const;
 
     prometheus::Registry all_;
+    mutable std::mutex summaries_mutex_;
+    std::map<std::string, count_summary> summaries_;
 };
 
 }  // namespace truffula::telemetry

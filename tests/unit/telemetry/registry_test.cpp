@@ -36,7 +36,7 @@ TEST_CASE("metrics: a series appears with its first sample", "[telemetry]") {
     CHECK_FALSE(has(all.text(), "overloaded"));
     failures.Increment();
     times.Observe(0.5);
-    for (int i = 1; i <= 100; ++i) skipped.Observe(i);
+    for (std::uint64_t i = 1; i <= 100; ++i) skipped.observe(i);
     const auto text = all.text();
     CHECK_FALSE(has(text, "# HELP"));
     CHECK(has(text, "# TYPE lorax_request_duration histogram"));
@@ -58,7 +58,7 @@ TEST_CASE("metrics: as JSON", "[telemetry]") {
     all.counter("plain").Increment(3);
     all.counter("labelled", {{"err", "validation"}}).Increment();
     all.histogram("times", {0.5, 1.0}).Observe(0.7);
-    all.summary("skipped").Observe(7);
+    all.summary("skipped").observe(7);
     const auto j = nlohmann::json::parse(all.json());
     CHECK(j["plain"] == R"({"type":"counter","data":[{"key":"","value":3.0}]})"_json);
     CHECK(j["labelled"]["data"][0]["key"] == R"(labelled{err="validation"})");
