@@ -17,7 +17,9 @@ namespace truffula::shard_sim {
 struct step_note {
     std::uint64_t id = 0;
     std::uint32_t tokens = 0;
-    bool ended = false;  ///< And the answer of this shard says so.
+    std::uint32_t prompt_tokens = 0;    ///< Of its prompt, computed in this step.
+    std::uint32_t computed_tokens = 0;  ///< Of its prompt, in memory after it.
+    bool ended = false;                 ///< And the answer of this shard says so.
 };
 
 /// A step of all sequences of a batch.
@@ -37,9 +39,18 @@ public:
 
     explicit batches(const model_options& options) : options_(options) {}
 
+    /// Prompt tokens of one step, as Warmup was told.
+    void set_prefill_budget(std::uint32_t tokens) { prefill_budget_ = tokens; }
+
     /// Takes a batch in. `why` is set, and nothing returned or kept, if it has to fail.
+    ///
+    /// \param running joins this batch, under its id; it is gone if the call fails
     std::optional<step> prefill(
-        const wire::Batch& batch, const label_lookup& labels, bool withhold_end, std::string& why);
+        const wire::Batch& batch,
+        const std::optional<std::uint64_t>& running,
+        const label_lookup& labels,
+        bool withhold_end,
+        std::string& why);
 
     /// Joins `ids` under the first and does a step. Fails on an unknown id.
     std::optional<step> decode(
@@ -58,10 +69,13 @@ public:
 private:
     using batch = std::vector<sequence>;
     bool is_mine(std::uint64_t id, std::size_t position) const;
-    step run(std::uint64_t id, bool first, bool withhold_end);
+    step run(std::uint64_t id, bool withhold_end);
+    bool can_compute(const wire::Batch& batch, std::string& why) const;
+    void plan_parts(batch& b) const;
     static wire::CachedBatch describe(std::uint64_t id, const batch& b);
 
     model_options options_;
+    std::uint32_t prefill_budget_ = 0;
     std::map<std::uint64_t, batch> batches_;
 };
 

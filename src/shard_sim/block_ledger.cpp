@@ -32,9 +32,11 @@ void block_ledger::take(const block_claim& claim, violation_log& log) {
     hold(claim, log);
     auto& mine = live_[claim.request_id];
     mine.blocks.assign(claim.blocks.begin(), claim.blocks.end());
-    mine.prompt = static_cast<std::uint32_t>(claim.prompt.size());
+    mine.prompt.assign(claim.prompt.begin(), claim.prompt.end());
+    mine.computed =
+        static_cast<std::uint32_t>(std::min<std::size_t>(claim.cache_len, claim.prompt.size()));
+    mine.hash = hash_of(claim.weights, claim.prompt.first(mine.computed));
     for (const auto b : mine.blocks) mine.versions.push_back(contents_[b].version);
-    write_prompt(claim, mine);
 }
 
 void block_ledger::check_layout(const block_claim& claim, violation_log& log) const {
@@ -112,24 +114,29 @@ std::uint64_t block_ledger::touch(std::uint32_t block, std::uint64_t hash, std::
     return c.version = ++versions_;
 }
 
-void block_ledger::write_prompt(const block_claim& claim, holding& mine) {
-    const auto length = claim.prompt.size();
-    std::uint64_t hash = mix(1, claim.weights);
-    for (std::size_t i = 0; i < length; ++i) {
-        hash = mix(hash, claim.prompt[i]);
+void block_ledger::compute(std::uint64_t request_id, std::uint32_t computed) {
+    const auto found = live_.find(request_id);
+    if (found == live_.end()) return;
+    auto& mine = found->second;
+    const auto end = std::min<std::size_t>(computed, mine.prompt.size());
+    for (std::size_t i = mine.computed; i < end; ++i) {
+        mine.hash = mix(mine.hash, mine.prompt[i]);
         const auto number = i / block_size_;
-        const bool last_of_block = (i + 1) % block_size_ == 0 || i + 1 == length;
-        if (i < claim.cache_len || !last_of_block || number >= mine.blocks.size()) continue;
+        const bool last_of_block = (i + 1) % block_size_ == 0 || i + 1 == end;
+        if (!last_of_block || number >= mine.blocks.size()) continue;
         const auto filled = static_cast<std::uint32_t>(i % block_size_) + 1;
-        mine.versions[number] = touch(mine.blocks[number], hash, filled);
+        mine.versions[number] = touch(mine.blocks[number], mine.hash, filled);
     }
+    mine.computed = std::max(mine.computed, static_cast<std::uint32_t>(end));
 }
 
 void block_ledger::step(std::uint64_t request_id, std::uint32_t generated, violation_log& log) {
     const auto found = live_.find(request_id);
     if (found == live_.end()) return;
     auto& mine = found->second;
-    const std::size_t length = mine.prompt + std::max(generated, 1U) - 1;
+    const bool is_whole = mine.computed >= mine.prompt.size();
+    const std::size_t length =
+        is_whole ? mine.prompt.size() + std::max(generated, 1U) - 1 : mine.computed;
     const auto read = std::min((length + block_size_ - 1) / block_size_, mine.blocks.size());
     for (std::size_t i = 0; i < read; ++i) {
         const auto version = contents_[mine.blocks[i]].version;
@@ -137,6 +144,7 @@ void block_ledger::step(std::uint64_t request_id, std::uint32_t generated, viola
         log.add(violation::block_overwritten, about(request_id, mine.blocks[i]));
         mine.versions[i] = version;  // one count per foreign write, not per step
     }
+    if (!is_whole) return;  // `compute` says what it has written
     const auto last = (length + speculate_) / block_size_;
     for (auto i = length / block_size_; i <= last && i < mine.blocks.size(); ++i) {
         mine.versions[i] = touch(mine.blocks[i], 0, 0);

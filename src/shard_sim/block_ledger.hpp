@@ -33,8 +33,11 @@ public:
         std::uint32_t block_size, std::uint32_t speculate, std::optional<std::uint32_t> block_count)
         : block_size_(block_size), speculate_(speculate), block_count_(block_count) {}
 
-    /// A prompt is computed: checks its claim and writes it.
+    /// A request comes: checks its claim. Its prompt is not computed yet.
     void take(const block_claim& claim, violation_log& log);
+
+    /// The first `computed` tokens of its prompt are in memory now: writes those that are new.
+    void compute(std::uint64_t request_id, std::uint32_t computed);
 
     /// A step reads all of the request's memory, then writes the token before, and speculation.
     ///
@@ -59,14 +62,15 @@ private:
     struct holding {
         std::vector<std::uint32_t> blocks;
         std::vector<std::uint64_t> versions;  ///< What the request last saw in each.
-        std::uint32_t prompt = 0;
+        std::vector<std::uint32_t> prompt;
+        std::uint64_t hash = 0;      ///< Of what is computed.
+        std::uint32_t computed = 0;  ///< Tokens of the prompt, those from the cache included.
     };
 
     void check_layout(const block_claim& claim, violation_log& log) const;
     void check_slots(const block_claim& claim, std::uint32_t needed, violation_log& log) const;
     void check_cached(const block_claim& claim, violation_log& log) const;
     void hold(const block_claim& claim, violation_log& log);
-    void write_prompt(const block_claim& claim, holding& mine);
     std::uint64_t touch(std::uint32_t block, std::uint64_t hash, std::uint32_t filled);
 
     std::uint32_t block_size_;

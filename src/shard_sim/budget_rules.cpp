@@ -33,6 +33,7 @@ request_size size_of(const wire::Request& request) {
     request_size out;
     out.prompt = static_cast<std::uint32_t>(prompt_ids(request).size());
     out.uncached = out.prompt - std::min(out.prompt, request.cache_len());
+    out.now = request.has_chunk_len() ? std::min(out.uncached, request.chunk_len()) : out.uncached;
     out.max_new = request.stopping_parameters().max_new_tokens();
     return out;
 }
@@ -46,10 +47,14 @@ void budget_rules::warmup(const wire::WarmupRequest& request, violation_log& log
 }
 
 void budget_rules::check_prefill(
-    const wire::Batch& batch, const std::vector<request_size>& fresh, violation_log& log) const {
+    const wire::Batch& batch,
+    std::uint32_t running_tokens,
+    const std::vector<request_size>& fresh,
+    violation_log& log) const {
     std::uint64_t sum = 0;
-    for (const auto& r : fresh) sum += r.uncached;
-    const auto computed = options_.kind == layout::padded ? fresh.size() * longest(fresh) : sum;
+    for (const auto& r : fresh) sum += r.now;
+    const auto computed =
+        options_.kind == layout::padded ? fresh.size() * longest(fresh) : sum + running_tokens;
     if (prefill_budget_ && computed > *prefill_budget_) {
         log.add(violation::prefill_budget, "prompt tokens: " + pair(computed, *prefill_budget_));
     }
@@ -63,12 +68,13 @@ void budget_rules::check_prefill(
 
 void budget_rules::admit(
     const wire::Batch& batch,
+    const wire::CachedBatch* running,
     const std::vector<request_size>& live,
     std::size_t held_blocks,
     violation_log& log) const {
     std::vector<request_size> all;
     for (const auto& r : batch.requests()) all.push_back(size_of(r));
-    check_prefill(batch, all, log);
+    check_prefill(batch, running ? running->current_tokens() : 0, all, log);
     all.insert(all.end(), live.begin(), live.end());
     if (options_.max_sequences && all.size() > *options_.max_sequences) {
         log.add(

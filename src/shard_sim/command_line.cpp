@@ -91,6 +91,11 @@ void add_model_options(CLI::App& app, model_options& m, raw_options& raw) {
         ->group(g)
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
+    app.add_flag(
+           "--chunked-prefill",
+           m.chunked_prefill,
+           "Computes prompts in parts, beside running requests")
+        ->group(g);
     app.add_option("--window", m.window, "Attention window it tells (tokens)")->group(g);
     app.add_option("--speculate", m.speculate, "A step gives 1 to K + 1 tokens")
         ->group(g)

@@ -25,6 +25,7 @@ struct model_options {
     std::uint32_t rank = 0;
     std::uint32_t world = 1;        ///< Shards of the group, at least 1.
     std::uint32_t block_size = 16;  ///< Tokens per block.
+    bool chunked_prefill = false;   ///< Prompts in parts, in the steps of the running batch.
     std::uint32_t speculate = 0;    ///< A step gives 1 … speculate + 1 tokens.
     std::optional<std::uint32_t> window;
     std::optional<std::uint32_t> max_supported_total_tokens;  ///< Answer of Warmup.

@@ -71,7 +71,7 @@ void protocol_checker::compute(const wire::Batch& batch) {
         sizes.push_back(size_of(r));
         if (model_.kind == layout::paged) claim_blocks(r);
     }
-    budgets_.check_prefill(batch, sizes, log_);
+    budgets_.check_prefill(batch, 0, sizes, log_);
     for (const auto id : named) blocks_.release(id);
 }
 
@@ -79,16 +79,13 @@ void protocol_checker::prefill(const wire::PrefillRequest& request) {
     const auto& batch = request.batch();
     check_head(batch);
     if (is_health_check(batch)) return;
-    if (request.has_cached_batch()) {
-        log_.add(violation::chunking_unsupported, "cached " + batch_name(batch.id()));
-    }
+    const auto before = live_sizes();
+    auto fresh = take_running(request);
     if (batches_.contains(batch.id())) {
         log_.add(violation::batch_id_reused, batch_name(batch.id()));
         drop(batch.id());
     }
     seen_batches_.insert(batch.id());
-    const auto before = live_sizes();
-    live_batch fresh;
     int most_blocks = 0;
     for (const auto& r : batch.requests()) {
         take(r, fresh);
@@ -101,10 +98,40 @@ void protocol_checker::prefill(const wire::PrefillRequest& request) {
             batch_name(batch.id()) + " says " + std::to_string(batch.max_blocks()) + ", has " +
                 std::to_string(most_blocks));
     }
-    batches_.insert_or_assign(batch.id(), std::move(fresh));
+    const bool shares = model_.chunked_prefill && request.has_cached_batch();
+    const auto id = shares ? request.cached_batch().id() : batch.id();
+    batches_.insert_or_assign(id, std::move(fresh));
     peak_live_ = std::max(peak_live_, live_ids_.size());
     peak_blocks_ = std::max(peak_blocks_, blocks_.held_blocks());
-    budgets_.admit(batch, before, blocks_.held_blocks(), log_);
+    const auto* running = shares ? &request.cached_batch() : nullptr;
+    budgets_.admit(batch, running, before, blocks_.held_blocks(), log_);
+}
+
+/// The running batch that does a step in the same call, if there is one.
+protocol_checker::live_batch protocol_checker::take_running(const wire::PrefillRequest& request) {
+    if (!request.has_cached_batch()) return {};
+    const auto& named = request.cached_batch();
+    if (!model_.chunked_prefill) {
+        log_.add(violation::chunking_unsupported, "cached " + batch_name(named.id()));
+        return {};
+    }
+    if (!check_named(named, "Prefill")) return {};
+    auto running = std::move(batches_.extract(named.id()).mapped());
+    for (auto& r : running.requests) step(r);
+    return running;
+}
+
+void protocol_checker::check_chunk(const wire::Request& request, const request_size& size) {
+    if (!request.has_chunk_len()) return;
+    ++chunks_;
+    if (!model_.chunked_prefill) {
+        log_.add(violation::chunking_unsupported, request_name(request.id()));
+    } else if (request.chunk_len() == 0 || request.chunk_len() >= size.uncached) {
+        log_.add(
+            violation::chunk_length_wrong,
+            request_name(request.id()) + ": " + std::to_string(request.chunk_len()) + " of " +
+                std::to_string(size.uncached));
+    }
 }
 
 void protocol_checker::take(const wire::Request& request, live_batch& into) {
@@ -114,15 +141,14 @@ void protocol_checker::take(const wire::Request& request, live_batch& into) {
     if (request.stopping_parameters().max_new_tokens() == 0) {
         log_.add(violation::no_new_tokens, request_name(request.id()));
     }
-    if (request.has_chunk_len()) {
-        log_.add(violation::chunking_unsupported, request_name(request.id()));
-    }
     adapters_.use(request, log_);
     live_request mine;
     mine.id = request.id();
     mine.adapter_index = request.adapter_index();
     mine.size = size_of(request);
     mine.steps = 1;
+    check_chunk(request, mine.size);
+    cached_tokens_ += mine.size.prompt - mine.size.uncached;
     into.requests.push_back(mine);
     if (model_.kind == layout::paged) claim_blocks(request);
 }
@@ -143,10 +169,10 @@ void protocol_checker::claim_blocks(const wire::Request& request) {
     blocks_.take(claim, log_);
 }
 
-bool protocol_checker::check_named(const wire::CachedBatch& named) {
+bool protocol_checker::check_named(const wire::CachedBatch& named, const char* method) {
     const auto found = batches_.find(named.id());
     if (found == batches_.end()) {
-        log_.add(violation::unknown_batch, "Decode of " + batch_name(named.id()));
+        log_.add(violation::unknown_batch, std::string{method} + " of " + batch_name(named.id()));
         return false;
     }
     const auto& answer = found->second.answer;
@@ -168,7 +194,7 @@ void protocol_checker::decode(const wire::DecodeRequest& request) {
             log_.add(violation::batch_named_twice, batch_name(b.id()));
             continue;
         }
-        if (!check_named(b)) continue;
+        if (!check_named(b, "Decode")) continue;
         auto node = batches_.extract(b.id());
         auto& from = node.mapped().requests;
         std::move(from.begin(), from.end(), std::back_inserter(joined.requests));
@@ -178,7 +204,7 @@ void protocol_checker::decode(const wire::DecodeRequest& request) {
 }
 
 void protocol_checker::step(live_request& request) {
-    ++request.steps;
+    if (request.computed >= request.size.prompt) ++request.steps;  // else its prompt goes on
     if (request.ended) log_.add(violation::ended_request_decoded, request_name(request.id));
     // A router that was not told the end sees it from its own count, after one step too many.
     if (request.steps > request.size.max_new + (request.ended ? 0 : 1)) {
@@ -232,6 +258,8 @@ void protocol_checker::answered(
     auto& requests = found->second.requests;
     for (std::size_t i = 0; i < std::min(notes.size(), requests.size()); ++i) {
         requests[i].generated += notes[i].tokens;
+        requests[i].computed = notes[i].computed_tokens;
+        if (notes[i].prompt_tokens > 0) blocks_.compute(notes[i].id, notes[i].computed_tokens);
         requests[i].ended = requests[i].ended || notes[i].ended;
     }
     found->second.answer = kept;

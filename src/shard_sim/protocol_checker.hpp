@@ -64,6 +64,8 @@ public:
     std::size_t live_requests() const { return live_ids_.size(); }
     std::size_t peak_live_requests() const { return peak_live_; }
     std::size_t peak_blocks() const { return peak_blocks_; }
+    std::uint64_t cached_tokens() const { return cached_tokens_; }
+    std::uint64_t chunks() const { return chunks_; }
 
 private:
     struct live_request {
@@ -72,6 +74,7 @@ private:
         request_size size;
         std::uint32_t steps = 0;
         std::uint32_t generated = 0;
+        std::uint32_t computed = 0;  ///< Tokens of its prompt.
         bool ended = false;
     };
     struct live_batch {
@@ -81,8 +84,10 @@ private:
 
     void check_head(const wire::Batch& batch);
     void take(const wire::Request& request, live_batch& into);
+    void check_chunk(const wire::Request& request, const request_size& size);
+    live_batch take_running(const wire::PrefillRequest& request);
     void claim_blocks(const wire::Request& request);
-    bool check_named(const wire::CachedBatch& named);
+    bool check_named(const wire::CachedBatch& named, const char* method);
     void step(live_request& request);
     void forget(const live_request& request);
     void drop(std::uint64_t batch_id);
@@ -99,6 +104,8 @@ private:
     std::unordered_set<std::uint64_t> seen_batches_;
     std::size_t peak_live_ = 0;
     std::size_t peak_blocks_ = 0;
+    std::uint64_t cached_tokens_ = 0;  // of prompts, not computed
+    std::uint64_t chunks_ = 0;         // requests that came with a part of their prompt
 };
 
 }  // namespace truffula::shard_sim

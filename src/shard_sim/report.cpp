@@ -52,6 +52,8 @@ std::string shard::report() const {
     out["live_requests"] = batches_.live_requests();
     out["generated_tokens"] = generated_tokens_;
     out["joins"] = joins_;
+    out["cached_prompt_tokens"] = checker_.cached_tokens();
+    out["cut_prompts"] = checker_.chunks();
     out["decode_gap_us"] = gaps_of(gaps_.summary());
     // An id may be any bytes.
     return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

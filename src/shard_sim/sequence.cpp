@@ -43,6 +43,18 @@ sequence::sequence(const wire::Request& request, std::string label, const model_
           options.eos_after,
           options.eos_probability) {
     if (request.parameters().has_schema()) words_.write_reply(options.constrained_reply);
+    computed_ = std::min(request.cache_len(), prompt_tokens() - 1);
+    next_input_ = uncomputed_tokens();
+    if (options.chunked_prefill && request.has_chunk_len()) {
+        next_input_ = std::clamp(request.chunk_len(), 1U, next_input_);
+    }
+}
+
+std::uint32_t sequence::compute_prompt() {
+    const auto part = std::min(next_input_, uncomputed_tokens());
+    computed_ += part;
+    next_input_ = 1;
+    return part;
 }
 
 wire::Generation sequence::prefill(bool withhold_end) {

@@ -23,7 +23,18 @@ public:
     std::uint32_t max_new_tokens() const { return max_new_tokens_; }
     bool ended() const { return ended_; }
 
-    /// The prompt's step: its answer with one token, and what was asked about the prompt.
+    /// Prompt tokens whose keys and values are in memory.
+    std::uint32_t computed_tokens() const { return computed_; }
+    std::uint32_t uncomputed_tokens() const { return prompt_tokens() - computed_; }
+
+    /// Tokens that the next step takes in: a part of the prompt, or the token before.
+    std::uint32_t next_input() const { return next_input_; }
+    void plan(std::uint32_t next_input) { next_input_ = next_input; }
+
+    /// Takes in the part of the prompt that is due, if any; how many tokens.
+    std::uint32_t compute_prompt();
+
+    /// The step after the last token of the prompt: one token, and what was asked about the prompt.
     wire::Generation prefill(bool withhold_end);
 
     /// A later step: one token, or several with speculation. Goes on writing after the end, as a
@@ -40,6 +51,8 @@ private:
     std::uint64_t id_;
     std::vector<std::uint32_t> prompt_;
     bool padded_;
+    std::uint32_t computed_ = 0;
+    std::uint32_t next_input_ = 0;
     bool prefill_logprobs_;
     std::uint32_t alternatives_;
     std::uint32_t speculate_;

@@ -67,6 +67,7 @@ outcome shard::info(wire::InfoResponse& out) const {
     if (m.window) out.set_window_size(*m.window);
     out.set_block_size(m.block_size);
     out.set_speculate(m.speculate);
+    out.set_chunked_prefill(m.chunked_prefill);
     for (const auto& [id, index] : options_.adapters.preloaded) {
         auto& one = *out.add_preloaded_adapters();
         one.mutable_adapter_parameters()->add_adapter_ids(id);
@@ -102,6 +103,7 @@ outcome shard::clear_cache(const wire::ClearCacheRequest& in) {
 
 outcome shard::warmup(const wire::WarmupRequest& in, wire::WarmupResponse& out) {
     checker_.warmup(in);
+    batches_.set_prefill_budget(in.max_prefill_tokens());
     const auto limit = options_.model.max_supported_total_tokens;
     if (limit) out.set_max_supported_total_tokens(*limit);
     return took(options_.costs.warmup);
@@ -148,8 +150,14 @@ std::chrono::microseconds shard::cost_of(const wire::Batch& batch) const {
 outcome shard::prefill(
     const wire::PrefillRequest& in, wire::PrefillResponse& out, const std::optional<fault>& wrong) {
     checker_.prefill(in);
-    const auto id = in.batch().id();
-    const auto cost = cost_of(in.batch());
+    std::vector<std::uint64_t> ids{in.batch().id()};
+    std::optional<std::uint64_t> running;
+    if (options_.model.chunked_prefill && in.has_cached_batch()) {
+        running = in.cached_batch().id();
+        ids.push_back(*running);
+        ++joins_;
+    }
+    auto cost = options_.costs.prefill_base;
     std::string why;
     const auto label = [&](const wire::Request& r) {
         const auto known = adapters_.label_at(r.adapter_index());
@@ -159,11 +167,15 @@ outcome shard::prefill(
     std::optional<step> done;
     if (is(wrong, fault_kind::fail)) why = wrong->text;
     if (!loses_batches(wrong)) {
-        done = batches_.prefill(in.batch(), label, is(wrong, fault_kind::no_end), why);
+        done = batches_.prefill(in.batch(), running, label, is(wrong, fault_kind::no_end), why);
     }
     if (!done || !why.empty()) {
-        lose(std::span{&id, 1});
+        lose(ids);
         return failed(std::move(why), cost);
+    }
+    for (const auto& note : done->notes) {
+        cost += note.prompt_tokens > 0 ? note.prompt_tokens * options_.costs.prefill_token
+                                       : options_.costs.decode_sequence;
     }
     publish(std::move(*done), wrong, out);
     return took(cost);
@@ -183,7 +195,8 @@ outcome shard::decode(
         return failed(std::move(why), options_.costs.decode_base);
     }
     const auto sequences = static_cast<std::int64_t>(done->notes.size());
-    const auto cost = options_.costs.decode_base + sequences * options_.costs.decode_sequence;
+    auto cost = options_.costs.decode_base + sequences * options_.costs.decode_sequence;
+    for (const auto& note : done->notes) cost += note.prompt_tokens * options_.costs.prefill_token;
     publish(std::move(*done), wrong, out);
     return took(cost);
 }

@@ -20,7 +20,8 @@ enum class violation {
     request_id_reused,        ///< A new request under the id of a live one.
     no_new_tokens,            ///< `max_new_tokens` 0.
     chunking_unsupported,     ///< `cached_batch` or `chunk_len` for a shard without chunks.
-    prefill_budget,           ///< More prompt tokens than Warmup was told.
+    chunk_length_wrong,       ///< `chunk_len` 0, or not below what is left of the prompt.
+    prefill_budget,           ///< More tokens in a Prefill than Warmup was told.
     total_budget,             ///< More tokens live than Warmup answered.
     too_many_sequences,       ///< More requests live than the shard can hold.
     max_tokens_wrong,         ///< `max_tokens` below what the batch has to compute.
@@ -54,7 +55,7 @@ enum class violation {
     adapter_memory,           ///< Loaded adapters take more than all memory.
 };
 
-inline constexpr std::array<std::string_view, 41> violation_names{
+inline constexpr std::array<std::string_view, 42> violation_names{
     "overlapping_calls",
     "compute_before_warmup",
     "warmup_without_requests",
@@ -64,6 +65,7 @@ inline constexpr std::array<std::string_view, 41> violation_names{
     "request_id_reused",
     "no_new_tokens",
     "chunking_unsupported",
+    "chunk_length_wrong",
     "prefill_budget",
     "total_budget",
     "too_many_sequences",
