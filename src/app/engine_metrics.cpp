@@ -30,6 +30,7 @@ engine_metrics::engine_metrics(telemetry::registry& all)
       next_size_(all.histogram("lorax_batch_next_size", batch_sizes())),
       concat_backpressure_(all.counter("lorax_batch_concat", {{"reason", "backpressure"}})),
       concat_overdue_(all.counter("lorax_batch_concat", {{"reason", "wait_exceeded"}})),
+      concat_chunking_(all.counter("lorax_batch_concat", {{"reason", "chunking"}})),
       prefill_(all, "prefill"),
       decode_(all, "decode"),
       embed_(all, "embed"),
@@ -39,6 +40,8 @@ engine_metrics::engine_metrics(telemetry::registry& all)
       step_gap_(all.histogram("truffula_step_gap_seconds", telemetry::short_duration_buckets())),
       requeued_(all.counter("truffula_requests_requeued")),
       undelivered_(all.counter("truffula_undelivered_waits")),
+      prefix_hits_(all.counter("truffula_prefix_hit_tokens")),
+      prefix_lookups_(all.counter("truffula_prompt_tokens")),
       connected_(all.gauge("truffula_shards_connected")),
       drain_gauge_(all.gauge("truffula_drain_rate")) {}
 
@@ -90,9 +93,14 @@ void engine_metrics::adapter_call(adapter::call_kind kind, bool succeeded, durat
     if (!succeeded) all_.counter("lorax_request_failure", {{"err", name + "_adapter"}}).Increment();
 }
 
-void engine_metrics::batch_formed(std::size_t size, bool joins, bool overdue) {
+void engine_metrics::batch_formed(std::size_t size, batching::join_reason why) {
     next_size_.Observe(static_cast<double>(size));
-    if (joins) (overdue ? concat_overdue_ : concat_backpressure_).Increment();
+    switch (why) {
+        case batching::join_reason::none: break;
+        case batching::join_reason::backpressure: concat_backpressure_.Increment(); break;
+        case batching::join_reason::wait_exceeded: concat_overdue_.Increment(); break;
+        case batching::join_reason::chunking: concat_chunking_.Increment(); break;
+    }
 }
 
 void engine_metrics::running(std::size_t requests, std::uint64_t max_tokens) {
@@ -130,9 +138,21 @@ void engine_metrics::undelivered_wait() {
     undelivered_.Increment();
 }
 
-void engine_metrics::blocks(std::size_t free, std::size_t usable) {
-    all_.gauge("truffula_blocks", {{"state", "free"}}).Set(static_cast<double>(free));
-    all_.gauge("truffula_blocks", {{"state", "used"}}).Set(static_cast<double>(usable - free));
+void engine_metrics::blocks(const kv_cache::block_counts& counts) {
+    const auto set = [this](const char* state, std::size_t value) {
+        all_.gauge("truffula_blocks", {{"state", state}}).Set(static_cast<double>(value));
+    };
+    if (counts.free != last_blocks_.free) set("free", counts.free);
+    if (counts.cached != last_blocks_.cached) set("cached", counts.cached);
+    if (counts.used != last_blocks_.used) set("used", counts.used);
+    // Shards that came back start from nothing.
+    if (counts.prompt_tokens < last_blocks_.prompt_tokens) last_blocks_ = {};
+    const auto grow = [](prometheus::Counter& counter, std::uint64_t from, std::uint64_t to) {
+        if (to > from) counter.Increment(static_cast<double>(to - from));
+    };
+    grow(prefix_hits_, last_blocks_.hit_tokens, counts.hit_tokens);
+    grow(prefix_lookups_, last_blocks_.prompt_tokens, counts.prompt_tokens);
+    last_blocks_ = counts;
 }
 
 void engine_metrics::connected(bool is) {

@@ -30,14 +30,14 @@ public:
     std::chrono::seconds retry_after();
     void adapter_states(const adapter::adapter_table& table) override;
     void adapter_call(adapter::call_kind kind, bool succeeded, duration d) override;
-    void batch_formed(std::size_t size, bool joins, bool overdue) override;
+    void batch_formed(std::size_t size, batching::join_reason why) override;
     void running(std::size_t requests, std::uint64_t max_tokens) override;
     void inference_done(std::string_view method, bool succeeded, duration d) override;
     void step_gap(duration d) override;
     void protocol_error(std::string_view kind, std::uint32_t count) override;
     void requeued(std::size_t requests) override;
     void undelivered_wait() override;
-    void blocks(std::size_t free, std::size_t usable) override;
+    void blocks(const kv_cache::block_counts& counts) override;
     void connected(bool is) override;
 
 private:
@@ -58,6 +58,7 @@ private:
     prometheus::Histogram& next_size_;
     prometheus::Counter& concat_backpressure_;
     prometheus::Counter& concat_overdue_;
+    prometheus::Counter& concat_chunking_;
     per_method prefill_;
     per_method decode_;
     per_method embed_;
@@ -66,11 +67,14 @@ private:
     prometheus::Histogram& step_gap_;
     prometheus::Counter& requeued_;
     prometheus::Counter& undelivered_;
+    prometheus::Counter& prefix_hits_;
+    prometheus::Counter& prefix_lookups_;
     prometheus::Gauge& connected_;
     prometheus::Gauge& drain_gauge_;
     std::atomic<double> drain_rate_{0};
     std::mutex refused_mutex_;
     scheduler::retry_line refused_;
+    kv_cache::block_counts last_blocks_;  // what the counters have seen
 };
 
 }  // namespace truffula::app

@@ -7,7 +7,9 @@
 #include "truffula/api/native.hpp"
 #include "truffula/api/openai/fault.hpp"
 #include "truffula/api/openai/routes.hpp"
+#include "truffula/api/validate.hpp"
 #include "truffula/api/vision.hpp"
+#include "truffula/batching/block_rules.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/http/server.hpp"
 #include "truffula/scheduler/settings_of.hpp"
@@ -95,6 +97,7 @@ batching::engine_settings engine_settings(const config::settings& s) {
     batching::engine_settings to;
     to.scheduling = scheduler::settings_of(s);
     to.scheduling.adapters.pinned = pinned_adapters(s);
+    to.scheduling.hash_seed = api::random_seed();
     to.joining = scheduler::join_settings_of(s);
     to.eager_prefill = s.batching.eager_prefill;
     to.paced_adapter_calls = s.adapters.adapter_calls == "paced";
@@ -105,7 +108,12 @@ batching::engine_settings engine_settings(const config::settings& s) {
     to.total_budget = [s](const shard::started_group& group) -> result<std::uint32_t> {
         const auto supported = group.max_supported_total_tokens;
         const auto total = config::total_token_budget(s, supported, group.info.supports_generation);
-        if (auto ok = config::check_budgets(s, total); !ok) return ok.error();
+        const auto& model = group.info;
+        if (auto ok = config::check_budgets(s, total, model.chunked_prefill); !ok) {
+            return ok.error();
+        }
+        auto ok = batching::check_blocks(model, total, s.batching.prefix_caching);
+        if (!ok) return ok.error();
         return total;
     };
     return to;
@@ -269,6 +277,7 @@ std::shared_ptr<const api::services> router::impl::services() {
         };
     }
     to->default_adapter_source = settings.adapters.adapter_source;
+    to->has_prefix_cache = settings.batching.prefix_caching;
     const auto& allowed = settings.adapters.allowed_adapters;
     to->allowed_adapters.insert(allowed.begin(), allowed.end());
     to->compat = settings.server.compat == "lorax" ? api::compat::lorax : api::compat::openai;

@@ -17,8 +17,13 @@ bool holds_more_than(const shard::cached_batch& batch, std::size_t left) {
 }  // namespace
 
 /// An answer about another batch than the one that was asked for cannot be gone on with.
-void engine_core::check_batch(result<shard::step_answer>& answer, std::uint64_t expected) {
+/// With chunks two batches become one, under the id of either.
+void engine_core::check_batch(
+    result<shard::step_answer>& answer,
+    std::uint64_t expected,
+    std::optional<std::uint64_t> or_else) {
     if (!answer || !answer->batch || answer->batch->id == expected) return;
+    if (answer->batch->id == or_else) return;
     observer_.protocol_error("other_batch", 1);
     answer = error{errc::protocol, "the shards answered with another batch"};
 }
@@ -93,6 +98,7 @@ void engine_core::deliver() {
             if (u.where[i] == running_batch::nobody) continue;
             const auto& span = u.answer.spans[i];
             auto& r = running_.at(u.where[i]);
+            confirm_prompt(r, span);
             const auto& what = *r.entry().what;
             const bool is_wanted = what.every_step || span.finished || !r.was_delivered;
             if (r.failure || !is_wanted) continue;
@@ -117,6 +123,13 @@ void engine_core::answer_ended(running_request& r) {
     auto& owned = r.owned;
     if (r.failure && !owned.is_answered) owned.what.what.to->fail(*r.failure);
     owned.is_answered = true;
+}
+
+/// The first token proves that the whole prompt was computed: others may share it from now on.
+void engine_core::confirm_prompt(running_request& r, const shard::generation_span& span) {
+    if (!span.has_tokens || r.failure || std::exchange(r.is_confirmed, true)) return;
+    auto& scheduled = r.owned.what;
+    if (scheduled.blocks) scheduled.blocks->confirm(scheduled.what.what->input_ids);
 }
 
 void engine_core::hand_over(

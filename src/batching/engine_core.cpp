@@ -24,7 +24,8 @@ scheduler::scheduler_observer forward(engine_observer& to) {
         [&to](auto time) { to.next_batch_time(time); },
         [&to](const adapter::adapter_table& table) { to.adapter_states(table); },
         [&to](const auto& counts, auto longest) { to.waiting(counts, longest); },
-        [&to](double per_second) { to.drain_rate(per_second); }};
+        [&to](double per_second) { to.drain_rate(per_second); },
+        [&to](const kv_cache::block_counts& counts) { to.blocks(counts); }};
 }
 
 }  // namespace
@@ -39,6 +40,7 @@ scheduler::shard_limits limits_of(
     limits.total_token_budget = total_token_budget;
     limits.block_size = group.info.block_size;
     limits.speculate = group.info.speculate;
+    limits.chunked_prefill = group.info.chunked_prefill;
     for (const auto& p : group.info.preloaded_adapters) {
         limits.preloaded.push_back({p.what, p.index});
     }
@@ -62,6 +64,7 @@ engine_core::engine_core(
       observer_(observer),
       group_(std::move(group.group)),
       total_token_budget_(total_token_budget),
+      chunks_(limits_of(group, 0, 0).cuts_prompts()),
       running_(model_of(group.info)),
       rule_(settings_.joining),
       work_(ex, 1),

@@ -72,6 +72,13 @@ public:
 private:
     using signal = asio::experimental::channel<void(boost::system::error_code)>;
 
+    using maybe_batch = std::optional<scheduler::scheduled_batch>;
+    /// What is to follow a step.
+    struct planned {
+        maybe_batch joining;
+        maybe_batch pooled;
+    };
+
     /// An answer whose tokens wait for the next call to be under way.
     struct undelivered {
         shard::step_answer answer;
@@ -87,7 +94,10 @@ private:
     asio::awaitable<void> wait_for_work();
     asio::awaitable<void> run_batch(scheduler::scheduled_batch first);
     asio::awaitable<void> step();
+    asio::awaitable<planned> decode(bool plans_more);
     asio::awaitable<std::optional<scheduler::scheduled_batch>> plan_join();
+    std::uint32_t prefill_tokens_left() const;
+    bool still_fits(const scheduler::scheduled_batch& joining) const;
 
     // join.cpp: Prefill
     asio::awaitable<void> join(scheduler::scheduled_batch batch);
@@ -95,15 +105,19 @@ private:
         std::vector<scheduler::batch_entry> entries);
     asio::awaitable<void> prefill(std::vector<scheduler::batch_entry> entries, bool is_retry);
     asio::awaitable<void> prefill_failed(
-        std::vector<scheduler::batch_entry> entries, std::uint64_t batch_id, error why);
+        std::vector<scheduler::batch_entry> entries,
+        std::uint64_t batch_id,
+        bool shared_step,
+        error why);
     asio::awaitable<void> merge(
         std::vector<scheduler::batch_entry> entries,
         scheduler::time_point batched,
+        bool shared_step,
         shard::step_answer answer);
+    join_reason reason_to_join() const;
     shard::prefill_batch describe(const std::vector<scheduler::batch_entry>& entries);
 
     // pooled.cpp: Embed and Classify
-    using maybe_batch = std::optional<scheduler::scheduled_batch>;
     asio::awaitable<maybe_batch> plan_pooled(const maybe_batch& joining);
     asio::awaitable<void> pool(std::vector<scheduler::batch_entry> entries, bool is_retry);
     asio::awaitable<void> pool_failed(std::vector<scheduler::batch_entry> entries, error why);
@@ -113,7 +127,10 @@ private:
         const std::vector<shard::pooled_result>& answers);
 
     // answers.cpp: what an answer does to the running batch
-    void check_batch(result<shard::step_answer>& answer, std::uint64_t expected);
+    void check_batch(
+        result<shard::step_answer>& answer,
+        std::uint64_t expected,
+        std::optional<std::uint64_t> or_else = std::nullopt);
     void take(
         shard::step_answer answer,
         std::size_t first,
@@ -122,6 +139,7 @@ private:
     asio::awaitable<void> drop_ended(std::size_t first);
     void deliver();
     static void answer_ended(running_request& r);
+    static void confirm_prompt(running_request& r, const shard::generation_span& span);
     void hand_over(running_request& r, std::string_view bytes, std::vector<delivery>& out);
 
     // recovery.cpp: when shards fail
@@ -149,6 +167,7 @@ private:
     std::shared_ptr<shard::shard_group> group_;
     std::uint32_t total_token_budget_;
 
+    bool chunks_ = false;  // prompts are computed in parts, in the steps of the running batch
     running_batch running_;
     std::vector<shard::cached_batch> cached_;  // as the shards know the running batch
     std::deque<undelivered> undelivered_;

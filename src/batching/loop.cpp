@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <sched.h>
 #include <utility>
 
@@ -87,35 +88,17 @@ asio::awaitable<void> engine_core::run_batch(scheduler::scheduled_batch first) {
 
 /// One Decode, and whatever joins after it.
 asio::awaitable<void> engine_core::step() {
-    std::vector<const shard::cached_batch*> batches;
-    for (const auto& b : cached_) batches.push_back(&b);
-    const auto started = std::chrono::steady_clock::now();
-    auto call = group_->start_decode(batches);
-    // A shard on this processor reads the call first.
-    ::sched_yield();
-    // The shards compute: now is the time for everything else.
-    deliver();
-    if (const auto gap = group_->last_step_gap()) observer_.step_gap(*gap);
-    stepped_.try_send(boost::system::error_code{});
-    auto joining = co_await plan_join();
-    auto pooled = co_await plan_pooled(joining);
-    auto answer = co_await call->get();
-    check_batch(answer, cached_.front().id);
-    last_inference_succeeded_ = answer.has_value();
-    if (!answer) {
-        observer_.inference_done("decode", false, std::chrono::steady_clock::now() - started);
-        co_await lose_batch(answer.error());
-        co_return;
-    }
-    take(std::move(*answer), 0, "decode", started);
-    rule_.decoded(undelivered_.back().arrived - started);
-    co_await drop_ended(0);
-    // Who came while the shards computed need not wait for another step.
-    const bool may_join = !joining && !cached_.empty() && is_live() && scheduler.has_news();
-    if (pooled && is_live()) co_await pool(pooled->commit(), false);
-    if (may_join && is_live()) {
-        auto late = co_await plan_join();
-        if (late) joining.emplace(std::move(*late));
+    auto next = co_await decode(true);
+    auto& joining = next.joining;
+    if (next.pooled && is_live()) co_await pool(next.pooled->commit(), false);
+    if (!cached_.empty() && is_live()) {
+        const bool is_too_large = joining && !still_fits(*joining);
+        if (is_too_large) joining.reset();  // its requests go back before others are asked for
+        // Who came while the shards computed need not wait for another step.
+        if (is_too_large || (!joining && scheduler.has_news())) {
+            auto late = co_await plan_join();
+            if (late) joining.emplace(std::move(*late));
+        }
     }
     if (joining && is_live()) co_await join(std::move(*joining));
     for (const auto& lane : lanes) {
@@ -126,17 +109,67 @@ asio::awaitable<void> engine_core::step() {
     }
 }
 
+/// One Decode. While the shards compute, all else is done; what is to follow is the result, if it
+/// is asked for.
+asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
+    planned next;
+    std::vector<const shard::cached_batch*> batches;
+    for (const auto& b : cached_) batches.push_back(&b);
+    const auto started = std::chrono::steady_clock::now();
+    auto call = group_->start_decode(batches);
+    // A shard on this processor reads the call first.
+    ::sched_yield();
+    // The shards compute: now is the time for everything else.
+    deliver();
+    if (const auto gap = group_->last_step_gap()) observer_.step_gap(*gap);
+    stepped_.try_send(boost::system::error_code{});
+    if (plans_more) {
+        auto joining = co_await plan_join();
+        if (joining) next.joining.emplace(std::move(*joining));
+        auto pooled = co_await plan_pooled(next.joining);
+        if (pooled) next.pooled.emplace(std::move(*pooled));
+    }
+    auto answer = co_await call->get();
+    check_batch(answer, cached_.front().id);
+    last_inference_succeeded_ = answer.has_value();
+    if (!answer) {
+        observer_.inference_done("decode", false, std::chrono::steady_clock::now() - started);
+        co_await lose_batch(answer.error());
+        co_return planned{};
+    }
+    take(std::move(*answer), 0, "decode", started);
+    rule_.decoded(undelivered_.back().arrived - started);
+    co_await drop_ended(0);
+    co_return std::move(next);
+}
+
+/// Prompt tokens that the next Prefill may compute. With chunks it does the running batch's next
+/// step, too, and that takes its part.
+std::uint32_t engine_core::prefill_tokens_left() const {
+    auto left = settings_.max_batch_prefill_tokens;
+    if (!chunks_) return left;
+    for (const auto& batch : cached_) left -= std::min(left, batch.current_tokens);
+    return left;
+}
+
+/// A batch was chosen for what the running one took before the last step; a prompt that is
+/// computed in parts may take more in the next.
+bool engine_core::still_fits(const scheduler::scheduled_batch& joining) const {
+    return !chunks_ || joining.prefill_tokens() <= prefill_tokens_left();
+}
+
 /// The batch that is to join after this step, if there is one worth its prefill.
 asio::awaitable<std::optional<scheduler::scheduled_batch>> engine_core::plan_join() {
-    const auto used = running_.tokens();
+    // Blocks are the allocator's to count: requests may share them.
+    const bool has_blocks = running_.model() == scheduler::cost_model::blocks;
+    const auto used = has_blocks ? 0 : running_.tokens();
     const auto left =
         used < total_token_budget_ ? static_cast<std::uint32_t>(total_token_budget_ - used) : 0U;
-    if (left == 0) co_return std::nullopt;
-    auto batch = co_await scheduler.next_batch(
-        running_.adapters(),
-        rule_.terms(running_.live()),
-        settings_.max_batch_prefill_tokens,
-        left);
+    const auto prefill_tokens = prefill_tokens_left();
+    if (left == 0 || prefill_tokens == 0) co_return std::nullopt;
+    // A shared step costs those who run little, whatever joins it.
+    const auto terms = chunks_ ? scheduler::join_terms{} : rule_.terms(running_.live());
+    auto batch = co_await scheduler.next_batch(running_.adapters(), terms, prefill_tokens, left);
     if (!batch) co_return std::nullopt;
     co_return std::move(*batch);
 }

@@ -47,7 +47,7 @@ asio::awaitable<void> engine_core::pool(
     const bool embeds = wanted.front().what.what.what->kind == task::embed;
     const auto started = std::chrono::steady_clock::now();
     const auto batch = describe(wanted);
-    observer_.batch_formed(wanted.size(), false, false);
+    observer_.batch_formed(wanted.size(), join_reason::none);
     auto call = embeds ? group_->start_embed(batch) : group_->start_classify(batch);
     deliver();
     auto answer = co_await call->get();

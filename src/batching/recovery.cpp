@@ -90,6 +90,7 @@ asio::awaitable<void> engine_core::reconnect() {
                 auto limits =
                     limits_of(*found, settings_.max_batch_prefill_tokens, total_token_budget_);
                 running_ = running_batch{limits.model};
+                chunks_ = limits.cuts_prompts();
                 publish(found->info, total_token_budget_);
                 scheduler.shards_changed(std::move(limits));
                 group_ = std::move(found->group);

@@ -13,6 +13,7 @@ void running_batch::add(std::vector<scheduler::batch_entry> joining, scheduler::
         ids_.push_back(id);
         stamps_.push_back(0);
         steps_left_.push_back(std::max(what.stopping.max_new_tokens, 1U));
+        parts_left_.push_back(e.what.chunk_len ? what.input_length : 0);
         requests_.push_back(std::make_unique<running_request>(std::move(e), now));
     }
 }
@@ -49,6 +50,12 @@ protocol_errors running_batch::apply(
         }
         stamps_[at] = call_;
         ++answered;
+        if (parts_left_[at] > 0 && !span.has_tokens && !span.finished) {
+            where.back() = nobody;  // nothing in it for the client
+            if (!note_part(at)) ++wrong.too_many_steps;
+            continue;
+        }
+        parts_left_[at] = 0;
         if (steps_left_[at] > 0) --steps_left_[at];
         if (span.finished) {
             end(at);
@@ -60,10 +67,24 @@ protocol_errors running_batch::apply(
     if (answered == requests_.size() - first) return wrong;
     for (std::size_t i = first; i < requests_.size(); ++i) {
         if (stamps_[i] == call_) continue;
+        if (parts_left_[i] > 0) {  // LoRAX's shards say nothing of a part
+            if (!note_part(i)) ++wrong.too_many_steps;
+            continue;
+        }
         ++wrong.not_answered;
         fail(i, {errc::protocol, "the shards did not answer the request"});
     }
     return wrong;
+}
+
+/// A part of a prompt was computed. False, and it fails, if there were more parts than tokens.
+bool running_batch::note_part(std::size_t at) {
+    if (parts_left_[at] > 1) {
+        --parts_left_[at];
+        return true;
+    }
+    fail(at, {errc::protocol, "the shards took more steps for the prompt than it has tokens"});
+    return false;
 }
 
 void running_batch::end(std::size_t at) {
@@ -127,6 +148,7 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_dropped() {
         ids_[kept] = ids_[i];
         stamps_[kept] = stamps_[i];
         steps_left_[kept] = steps_left_[i];
+        parts_left_[kept] = parts_left_[i];
         if (kept != i) requests_[kept] = std::move(requests_[i]);
         ++kept;
     }
@@ -134,6 +156,7 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_dropped() {
     ids_.resize(kept);
     stamps_.resize(kept);
     steps_left_.resize(kept);
+    parts_left_.resize(kept);
     ended_ -= gone.size();
     return gone;
 }
@@ -149,6 +172,7 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_from(std::si
     ids_.resize(first);
     stamps_.resize(first);
     steps_left_.resize(first);
+    parts_left_.resize(first);
     return gone;
 }
 

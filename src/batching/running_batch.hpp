@@ -23,6 +23,7 @@ struct running_request {
 
     scheduler::batch_entry owned;
     scheduler::time_point batched;
+    bool is_confirmed = false;     ///< A token has proven that its prompt was computed.
     bool was_delivered = false;    ///< Its first step went to its client's thread.
     bool has_emitted = false;      ///< A token went out that cannot be taken back.
     bool has_ended = false;        ///< Finished, failed, or its client left.
@@ -94,6 +95,7 @@ public:
 
 private:
     std::size_t find(request_id id, std::size_t hint) const;
+    bool note_part(std::size_t at);
     void end(std::size_t at);
     void forget(std::size_t at);
 
@@ -102,6 +104,7 @@ private:
     std::vector<request_id> ids_;            // of requests_: scanned in the gap
     std::vector<std::uint64_t> stamps_;      // of requests_: the call that last answered it
     std::vector<std::uint32_t> steps_left_;  // of requests_: answers that it may still get
+    std::vector<std::uint32_t> parts_left_;  // of requests_: and those without a token before them
     std::unordered_map<request_id, std::size_t> index_;
     std::uint64_t call_ = 0;
     std::size_t ended_ = 0;

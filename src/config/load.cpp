@@ -64,7 +64,6 @@ std::optional<error> contradiction(const loaded& l) {
 void warn_of_what_has_no_effect(loaded& l) {
     const auto& s = l.values;
     const auto warn = [&l](const char* what) { l.warnings.emplace_back(what); };
-    if (s.batching.prefix_caching) warn("prefix_caching is accepted; no prefixes are cached yet");
     if (!s.telemetry.otlp_endpoint.empty()) {
         warn("otlp_endpoint is accepted; no traces are exported yet");
     }
@@ -166,14 +165,14 @@ std::uint32_t total_token_budget(
         std::max({usual, b.max_total_tokens, b.max_batch_prefill_tokens}));
 }
 
-result<> check_budgets(const settings& s, std::uint32_t total) {
+result<> check_budgets(const settings& s, std::uint32_t total, bool chunked_prefill) {
     const auto& b = s.batching;
     const auto refuse = [](const std::string& rule, std::uint32_t x, std::uint32_t y) {
         return error{
             errc::invalid_config,
             rule + ". Given: " + std::to_string(x) + " and " + std::to_string(y)};
     };
-    if (b.max_input_length > b.max_batch_prefill_tokens) {
+    if (!chunked_prefill && b.max_input_length > b.max_batch_prefill_tokens) {
         return refuse(
             "`max_batch_prefill_tokens` must be >= `max_input_length`",
             b.max_batch_prefill_tokens,

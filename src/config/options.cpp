@@ -209,7 +209,7 @@ void add_batching(table& t) {
     t.choice("join", FIELD(batching, join), {"auto", "ratio"}, "When waiting requests join: by weighing their wait against the stall of the running ones, or by waiting_served_ratio (0.3 if not given); not given: ratio if waiting_served_ratio is given, else auto");
     t.last().is_optional = true;
     t.flag("eager_prefill", FIELD(batching, eager_prefill), "Let more join at once, until nothing fits");
-    t.flag("prefix_caching", FIELD(batching, prefix_caching), "Accepted for LoRAX's launcher; this version caches no prefixes");
+    t.flag("prefix_caching", FIELD(batching, prefix_caching), "Compute the common beginning of prompts once; needs shards with blocks of 1 token");
     t.number<u32>("max_undelivered_mib", FIELD(batching, max_undelivered_mib), 1, 65'536, "MiB", "Answer bytes that an HTTP thread may lag behind before the next step waits");
 }
 
@@ -224,6 +224,7 @@ void add_scheduling(table& t) {
         return true;
     };
     t.number<float>("batch_weight", FIELD(scheduling, batch_weight), 0.001F, 1.0F, "", "policy: fair: share of a tenant's requests of class batch, against interactive ones");
+    t.choice("prefix_cache_salt", FIELD(scheduling, prefix_cache_salt), {"none", "tenant"}, "Who shares cached prefixes: all users of an adapter, or only those of one tenant");
     t.number<u32>("max_overtakes", FIELD(scheduling, max_overtakes), 1, most<u32>, "requests", "So many younger requests may pass one that does not fit");
     t.number<float>("max_overtake_wait_s", FIELD(scheduling, max_overtake_wait_s), 0.0F, 3600.0F, "seconds", "So long they may, from the first on");
     t.number<float>("queue_timeout_s", FIELD(scheduling, queue_timeout_s), 0.0F, 86'400.0F, "seconds", "Longest wait of a request for its batch; then it gets 408; 0: any");

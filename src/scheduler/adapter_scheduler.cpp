@@ -183,6 +183,8 @@ private:
         if (observer.waiting) {
             observer.waiting(state_.count_by_reason(), state_.longest_unserved(now()));
         }
+        const auto blocks = state_.blocks();
+        if (blocks && observer.blocks) observer.blocks(*blocks);
     }
 
     /// How fast places come free while somebody has one.
@@ -251,6 +253,12 @@ batch_entry::~batch_entry() {
 scheduled_batch::scheduled_batch(
     std::shared_ptr<detail::core> owner, std::vector<scheduled_entry> entries)
     : owner_(std::move(owner)), entries_(std::move(entries)) {}
+
+std::uint64_t scheduled_batch::prefill_tokens() const {
+    std::uint64_t sum = 0;
+    for (const auto& e : entries_) sum += e.prefill_tokens();
+    return sum;
+}
 
 std::vector<batch_entry> scheduled_batch::commit() {
     std::vector<batch_entry> committed;

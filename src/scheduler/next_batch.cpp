@@ -1,4 +1,5 @@
 // The forming of batches: `scheduler_state::next_batch` and what it stands on.
+#include "scheduler/batch_room.hpp"
 #include "truffula/scheduler/scheduler_state.hpp"
 
 #include <algorithm>
@@ -6,10 +7,8 @@
 
 namespace truffula::scheduler {
 /// What is left of the budgets while a batch is formed.
-struct scheduler_state::room {
-    batch_cost joining;                  // the new batch alone
-    std::uint64_t prefill_token_budget;  // for the new batch
-    std::uint64_t total_tokens;          // running requests included
+struct scheduler_state::room : batch_room {
+    using batch_room::batch_room;
 };
 
 void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_point now) {
@@ -44,7 +43,13 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
         return taken;
     }
 
-    room left{batch_cost{limits_.model}, prefill_token_budget, out_.total() + token_budget};
+    batch_room::limits budgets;
+    budgets.prefill_tokens = prefill_token_budget;
+    budgets.total_tokens = out_.total() + token_budget;
+    budgets.cuts_prompts = limits_.cuts_prompts();
+    budgets.has_tenant_salt = settings_.prefix_cache_salt == prefix_salt::tenant;
+    budgets.hash_seed = settings_.hash_seed;
+    room left{budgets, out_, blocks_};
     const auto skipped = select(left, taken, now);
     for (const auto key : skipped) update(key);
     note_taken(skipped, taken, now);
@@ -94,28 +99,20 @@ std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room
     auto& queue = queue_of(key);
     const auto front = queue.granted.begin();
     const auto& what = *front->second.what;
-    const auto input = what.input_length;
-    const auto output = what.stopping.max_new_tokens;
-    if (left.joining.prefill_with(input) > left.prefill_token_budget) {
-        note_held(queue, wait_reason::prefill_budget);
+    auto found = left.take(front->second, table_.index(key));
+    if (const auto* held_by = std::get_if<wait_reason>(&found)) {
+        note_held(queue, *held_by);
         return std::nullopt;
     }
-    std::optional<kv_cache::block_allocation> reserved;
-    if (blocks_) {
-        reserved = blocks_->allocate(input, output);
-        if (!reserved) {
-            note_held(queue, wait_reason::blocks);
-            return std::nullopt;
-        }
-    } else if (out_.total_with(input, output) > left.total_tokens) {
-        note_held(queue, wait_reason::total_budget);
-        return std::nullopt;
-    }
-    left.joining.add(input, output);
-    out_.add(input, output);
+    auto& reserved = std::get<batch_room::reservation>(found);
+    out_.add(what.input_length, what.stopping.max_new_tokens);
     uncount_open(queue, front->second);
     return scheduled_entry{
-        extract(queue.granted, front), key, table_.index(key), std::move(reserved)};
+        extract(queue.granted, front),
+        key,
+        table_.index(key),
+        std::move(reserved.blocks),
+        reserved.chunk_len};
 }
 
 /// The head of `key` was passed by those of `taken` that are younger.

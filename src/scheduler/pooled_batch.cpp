@@ -80,11 +80,13 @@ std::optional<scheduled_entry> scheduler_state::take_pooled(
     if (joining.prefill_with(what.input_length) > prefill_token_budget) return std::nullopt;
     std::optional<kv_cache::block_allocation> reserved;
     if (blocks_) {  // without, the shard would write over those of the running batch
-        reserved = blocks_->allocate(what.input_length, what.stopping.max_new_tokens);
+        reserved = blocks_->allocate(
+            {.prompt_tokens = what.input_length, .new_tokens = what.stopping.max_new_tokens});
         if (!reserved) return std::nullopt;
     }
     joining.add(what.input_length, what.stopping.max_new_tokens);
-    scheduled_entry chosen{extract(queue.pooled, at), key, table_.index(key), std::move(reserved)};
+    scheduled_entry chosen{
+        extract(queue.pooled, at), key, table_.index(key), std::move(reserved), std::nullopt};
     update(key);
     return chosen;
 }

@@ -8,12 +8,15 @@
 namespace truffula::scheduler {
 namespace {
 
-std::optional<kv_cache::block_allocator> make_blocks(const shard_limits& limits) {
+std::optional<kv_cache::block_allocator> make_blocks(
+    const scheduler_settings& settings, const shard_limits& limits) {
     if (limits.model != cost_model::blocks) return std::nullopt;
     return kv_cache::block_allocator{{
         .token_budget = limits.total_token_budget,
         .block_size = limits.block_size,
         .speculate = limits.speculate,
+        .prefix_caching = settings.prefix_caching,
+        .hash_seed = settings.hash_seed,
     }};
 }
 
@@ -41,7 +44,7 @@ scheduler_state::scheduler_state(scheduler_settings settings, shard_limits limit
       limits_(std::move(limits)),
       table_(settings_.adapters, limits_.preloaded, limits_.were_up),
       policy_(make_fifo_policy()),
-      blocks_(make_blocks(limits_)),
+      blocks_(make_blocks(settings_, limits_)),
       out_(limits_.model),
       shares_(settings_.shares) {
     queue_of(adapter::base_key);
@@ -56,12 +59,18 @@ scheduler_state::adapter_queue& scheduler_state::queue_of(adapter_key key) {
     return queues_[key];
 }
 
+std::optional<kv_cache::block_counts> scheduler_state::blocks() const {
+    if (!blocks_) return std::nullopt;
+    return blocks_->counts();
+}
+
 /// Why no batch could ever hold the request, even alone.
 std::optional<error> scheduler_state::misfit(const inference::request& what) const {
     const auto input = what.input_length;
     const bool generates = what.kind == inference::task::generate;
     const auto tokens = std::uint64_t{input} + what.stopping.max_new_tokens;
-    if (input > limits_.prefill_token_budget) {
+    const bool may_be_cut = generates && limits_.cuts_prompts();
+    if (input > limits_.prefill_token_budget && !may_be_cut) {
         return too_large(
             "`inputs` tokens", input, "the prefill token budget", limits_.prefill_token_budget);
     }
@@ -128,6 +137,7 @@ void scheduler_state::enqueue(entry e, time_point now) {
         failed_.emplace_back(std::move(e), joined.error());
         return;
     }
+    e.memo = {};
     if (auto why = too_late(e, joined->key, now)) {
         update(joined->key);
         failed_.emplace_back(std::move(e), std::move(*why));
@@ -312,6 +322,10 @@ void scheduler_state::apply(const adapter::changes& c, time_point now) {
 std::vector<adapter::call> scheduler_state::due(time_point now, std::size_t limit) {
     adapter::changes c;
     auto calls = table_.due(now, limit, c);
+    for (const auto& call : calls) {
+        // Weights come to the index or leave it: what was computed with others is void.
+        if (blocks_ && call.kind != adapter::call_kind::download) blocks_->forget(call.index);
+    }
     apply(c, now);
     return calls;
 }
@@ -325,7 +339,7 @@ void scheduler_state::finished(
 
 void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     limits_ = std::move(limits);
-    blocks_ = make_blocks(limits_);
+    blocks_ = make_blocks(settings_, limits_);
     if (out_.size() == 0) out_ = batch_cost{limits_.model};  // other shards may count otherwise
     in_use_.clear();                                         // as the table will think
     pooled_blocked_since_.reset();
@@ -335,11 +349,12 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     // What fitted the old budgets may never fit the new ones.
     std::vector<std::pair<request_id, error>> misfits;
     for (const auto& [id, where] : where_) {
-        const auto& queue = queues_[where.key];
-        const auto& granted = where.is_pooled ? queue.pooled : queue.granted;
-        const auto& waiting = where.pending == 0 ? granted : queue.pending.at(where.pending);
-        if (auto why = misfit(*waiting.at({where.rank, id}).what))
-            misfits.emplace_back(id, std::move(*why));
+        auto& queue = queues_[where.key];
+        auto& granted = where.is_pooled ? queue.pooled : queue.granted;
+        auto& waiting = where.pending == 0 ? granted : queue.pending.at(where.pending);
+        auto& e = waiting.at({where.rank, id});
+        e.memo = {};
+        if (auto why = misfit(*e.what)) misfits.emplace_back(id, std::move(*why));
     }
     for (auto& [id, why] : misfits) failed_.emplace_back(std::move(*remove(id)), std::move(why));
     runnable_ = true;

@@ -40,6 +40,9 @@ scheduler_settings settings_of(const config::settings& s) {
     const auto longest = std::chrono::duration<float>(s.scheduling.queue_timeout_s);
     to.queue_timeout = std::chrono::ceil<std::chrono::milliseconds>(longest);
     if (s.batching.max_batch_size) to.max_batch_size = *s.batching.max_batch_size;
+    to.prefix_caching = s.batching.prefix_caching;
+    to.prefix_cache_salt =
+        s.scheduling.prefix_cache_salt == "tenant" ? prefix_salt::tenant : prefix_salt::none;
     to.adapters = table_settings(s);
     return to;
 }

@@ -1,5 +1,7 @@
 #include "shard/messages.hpp"
 
+#include "shard/scan.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,6 +35,18 @@ void write(const inference::input_chunk& from, wire::InputChunk& to) {
     }
 }
 
+/// Where each reserved token is written: block × block size + offset.
+void write_slots(const prefill_request& from, google::protobuf::RepeatedField<std::uint32_t>& to) {
+    to.Resize(static_cast<int>(from.slot_count), 0);
+    auto* slot = to.mutable_data();
+    auto* const end = slot + from.slot_count;
+    for (const auto block : from.blocks) {
+        for (std::uint32_t i = 0; i < from.block_size && slot != end; ++i) {
+            *slot++ = block * from.block_size + i;
+        }
+    }
+}
+
 void write(const prefill_request& from, wire::Request& to) {
     const auto& what = *from.what;
     write_common(from, to);
@@ -43,6 +57,8 @@ void write(const prefill_request& from, wire::Request& to) {
     for (const auto& stop : what.stopping.stop_sequences) stopping.add_stop_sequences(stop);
     stopping.set_ignore_eos_token(what.stopping.ignore_eos_token);
     to.set_prefill_logprobs(what.prefill_logprobs);
+    to.set_cache_len(from.cache_len);
+    if (from.chunk_len) to.set_chunk_len(*from.chunk_len);
 }
 
 void write(const adapter::parameters& from, wire::AdapterParameters& to) {
@@ -87,7 +103,7 @@ void write_common(const prefill_request& from, wire::Request& to) {
     to.set_truncate(what.truncate);
     to.set_adapter_index(from.adapter_index);
     to.mutable_blocks()->Assign(from.blocks.begin(), from.blocks.end());
-    to.mutable_slots()->Assign(from.slots.begin(), from.slots.end());
+    write_slots(from, *to.mutable_slots());
 }
 
 std::string prefill_message(const prefill_batch& batch) {
@@ -98,7 +114,9 @@ std::string prefill_message(const prefill_batch& batch) {
     to.set_size(static_cast<std::uint32_t>(batch.requests.size()));
     to.set_max_tokens(batch.max_tokens);
     to.set_max_blocks(batch.max_blocks);
-    return m.SerializeAsString();
+    auto bytes = m.SerializeAsString();
+    if (batch.running) append_prefill_cached_batch(*batch.running, bytes);
+    return bytes;
 }
 
 std::string filter_message(std::uint64_t batch_id, std::span<const std::uint64_t> request_ids) {
@@ -142,15 +160,13 @@ std::string health_message(
     what.truncate = 10;
     what.stopping.max_new_tokens = 1;
     const std::vector<std::uint32_t> blocks{0};  // the one that no request ever gets
-    std::vector<std::uint32_t> slots;
-    for (std::uint32_t i = 0; i < block_size; ++i) slots.push_back(i);
     prefill_batch batch;
     batch.id = dummy;
     prefill_request r;
     r.id = dummy;
     r.what = &what;
     r.blocks = blocks;
-    r.slots = slots;
+    r.block_size = r.slot_count = std::max(block_size, 1U);
     batch.requests.push_back(std::move(r));
     batch.max_tokens = 2;
     batch.max_blocks = 1;
@@ -163,7 +179,7 @@ model_info read_info(const wire::InfoResponse& from) {
     out.dtype = from.dtype();
     out.device_type = from.device_type();
     if (from.has_window_size()) out.window_size = from.window_size();
-    out.block_size = std::max(from.block_size(), 1U);
+    out.block_size = from.block_size();
     out.speculate = from.speculate();
     out.supports_generation = from.supports_generation();
     out.supports_embeddings = from.supports_embeddings();

@@ -22,6 +22,7 @@ constexpr std::uint32_t batch_size = 3;
 constexpr std::uint32_t batch_max_tokens = 4;
 constexpr std::uint32_t batch_current_tokens = 5;
 constexpr std::uint32_t decode_batches = 1;
+constexpr std::uint32_t prefill_cached_batch = 2;
 
 constexpr std::size_t most_tag_and_length = 11;  // bytes
 constexpr std::size_t least_generation = 24;     // bytes: an id, a token's text and log-probability
@@ -66,6 +67,12 @@ std::size_t count_varints(std::string_view packed) {
 void append_varint(std::string& to, std::uint64_t value) {
     for (; value >= 0x80U; value >>= 7U) to += static_cast<char>(value | 0x80U);
     to += static_cast<char>(value);
+}
+
+void append_message(std::string& to, std::uint32_t field, std::string_view bytes) {
+    to += static_cast<char>((field << 3U) | 2U);
+    append_varint(to, bytes.size());
+    to += bytes;
 }
 
 }  // namespace
@@ -130,12 +137,12 @@ std::string decode_request(std::span<const cached_batch* const> batches) {
     std::size_t size = 0;
     for (const auto* batch : batches) size += batch->wire.size() + most_tag_and_length;
     request.reserve(size);
-    for (const auto* batch : batches) {
-        request += static_cast<char>((decode_batches << 3U) | 2U);
-        append_varint(request, batch->wire.size());
-        request += batch->wire;
-    }
+    for (const auto* batch : batches) append_message(request, decode_batches, batch->wire);
     return request;
+}
+
+void append_prefill_cached_batch(const cached_batch& batch, std::string& request) {
+    append_message(request, prefill_cached_batch, batch.wire);
 }
 
 }  // namespace truffula::shard

@@ -24,6 +24,9 @@ result<std::optional<cached_batch>> scan_answer(
 /// \errors `errc::protocol`.
 result<cached_batch> scan_cached_batch(std::string_view bytes);
 
+/// Puts `cached_batch` into a PrefillRequest's bytes: verbatim, as in a DecodeRequest.
+void append_prefill_cached_batch(const cached_batch& batch, std::string& request);
+
 /// A DecodeRequest: the batches' bytes verbatim.
 std::string decode_request(std::span<const cached_batch* const> batches);
 

@@ -5,6 +5,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 namespace truffula::test {
 
 class counting_observer final : public batching::engine_observer {
@@ -13,9 +17,11 @@ public:
         if (n > 0) errors[std::string{kind}] += n;
     }
     void requeued(std::size_t n) override { requeues += n; }
+    void batch_formed(std::size_t, batching::join_reason why) override { joins.push_back(why); }
     void connected(bool is) override { connections.push_back(is); }
     std::map<std::string, std::uint32_t> errors;
     std::size_t requeues = 0;
+    std::vector<batching::join_reason> joins;
     std::vector<bool> connections;
 };
 
@@ -51,9 +57,12 @@ struct engine_world {
     }
 
     std::unique_ptr<inference::token_stream> submit(
-        std::uint32_t max_new, const std::string& adapter = "", bool streamed = true) {
+        std::uint32_t max_new,
+        const std::string& adapter = "",
+        bool streamed = true,
+        std::uint32_t input = 3) {
         auto what = std::make_shared<inference::request>();
-        what->input_length = 3;
+        what->input_length = input;
         what->stopping.max_new_tokens = max_new;
         what->is_streamed = streamed;
         adapter::adapter_ref ref;
@@ -120,6 +129,12 @@ boost::asio::awaitable<void> until(Done done) {
         timer.expires_after(std::chrono::milliseconds{1});
         co_await timer.async_wait(boost::asio::use_awaitable);
     }
+}
+
+using calls = std::vector<std::string>;
+
+inline bool has(const calls& all, const std::string& one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
 }
 
 }  // namespace truffula::test

@@ -40,6 +40,10 @@ public:
         std::map<std::string, std::string> failing_downloads;
         std::function<void()> during_decode;  ///< Runs while the shard computes.
         std::chrono::milliseconds step{0};
+        std::uint32_t parts = 0;           ///< Steps without a token for a prompt that is cut.
+        bool tells_parts = false;          ///< Such steps are answered, with nothing in them.
+        bool keeps_failed_batch = false;   ///< A shared Prefill that fails spares what runs.
+        std::uint32_t current_tokens = 0;  ///< What the running batch says it will take.
         bool healthy = true;
     };
 
@@ -49,20 +53,31 @@ public:
     std::size_t size() const override { return 1; }
 
     started<shard::step_answer> start_prefill(const shard::prefill_batch& batch) override {
-        std::string line = "prefill " + std::to_string(batch.id) + ":";
+        std::string line = "prefill ";
+        if (batch.running) line += std::to_string(batch.running->id) + "+";
+        line += std::to_string(batch.id) + ":";
         bool fails = false;
         std::vector<running> joined;
         for (const auto& r : batch.requests) {
             if (line.back() != ':') line += ',';
             line += std::to_string(r.id);
+            if (r.chunk_len) line += "/" + std::to_string(*r.chunk_len);
             fails = fails || script_->poisoned.contains(r.id);
-            joined.push_back({r.id, r.what->stopping.max_new_tokens, 0, r.adapter_index});
+            const auto parts = r.chunk_len ? script_->parts : 0;
+            joined.push_back({r.id, r.what->stopping.max_new_tokens, 0, r.adapter_index, parts});
         }
         script_->calls.push_back(line);
-        if (fails) return failed<shard::step_answer>({errc::rpc_failed, "poisoned prompt"});
-        if (auto why = take(script_->fail_prefill)) return failed<shard::step_answer>(*why);
-        batches_[batch.id] = std::move(joined);
-        return later(step(batch.id, true));
+        auto failure = take(script_->fail_prefill);
+        if (fails) failure = error{errc::rpc_failed, "poisoned prompt"};
+        if (failure) {
+            const bool is_lost = batch.running && !script_->keeps_failed_batch;
+            if (is_lost) batches_.erase(batch.running->id);
+            return failed<shard::step_answer>(*failure);
+        }
+        const auto id = batch.running ? batch.running->id : batch.id;
+        auto& into = batches_[id];
+        into.insert(into.end(), joined.begin(), joined.end());
+        return later(step(id, true));
     }
 
     started<shard::step_answer> start_decode(
@@ -75,6 +90,9 @@ public:
         if (auto why = take(script_->fail_decode)) {
             for (const auto* b : batches) batches_.erase(b->id);
             return failed<shard::step_answer>(*why);
+        }
+        if (!batches_.contains(batches.front()->id)) {
+            return failed<shard::step_answer>({errc::rpc_failed, "Batch ID not found in cache."});
         }
         auto& into = batches_[batches.front()->id];
         for (const auto* b : batches.subspan(1)) {
@@ -148,6 +166,7 @@ private:
         std::uint32_t max_new;
         std::uint32_t done;
         std::uint32_t adapter_index;
+        std::uint32_t parts;  // of its prompt, still to come
     };
 
     template <class T>
@@ -213,6 +232,14 @@ private:
         bool goes_on = false;
         for (auto& r : batches_[batch_id]) {
             if (r.done >= r.max_new) continue;  // ended, not yet filtered out
+            if (r.parts > 0) {
+                --r.parts;
+                goes_on = true;
+                if (!script_->tells_parts) continue;
+                response.add_generations()->set_request_id(r.id);
+                response.mutable_generations()->rbegin()->set_prefill_tokens_length(3);
+                continue;
+            }
             auto& g = *response.add_generations();
             g.set_request_id(r.id);
             const auto text = " t" + std::to_string(r.id) + "." + std::to_string(r.done);
@@ -256,6 +283,7 @@ private:
         b.id = batch_id;
         for (const auto& r : batches_[batch_id]) b.request_ids.push_back(r.id);
         b.size = static_cast<std::uint32_t>(b.request_ids.size());
+        b.current_tokens = script_->current_tokens;
         return b;
     }
 

@@ -28,6 +28,9 @@ struct asked {
     std::string token = {};
     adapter::source from = adapter::source::local;
     inference::task kind = inference::task::generate;
+    std::vector<std::uint32_t> ids = {};  ///< Of the prompt; gives its length.
+    std::string tenant = "default";
+    bool prefill_logprobs = false;
 };
 
 /// A scheduler in virtual time whose adapter calls succeed at once, unless told otherwise.
@@ -55,12 +58,16 @@ struct scheduler_world {
     scheduler::entry make(scheduler::request_id id, const asked& what) {
         auto request = std::make_shared<inference::request>();
         request->kind = what.kind;
-        request->input_length = what.input;
+        request->input_length =
+            what.ids.empty() ? what.input : static_cast<std::uint32_t>(what.ids.size());
+        request->input_ids = what.ids;
+        request->prefill_logprobs = what.prefill_logprobs;
         request->stopping.max_new_tokens = what.output;
         auto ref = std::make_shared<adapter::adapter_ref>();
         if (!what.adapter.empty()) ref->what.ids = {what.adapter};
         ref->from = what.from;
         ref->api_token = what.token;
+        ref->tenant = what.tenant;
         scheduler::entry e;
         e.id = id;
         e.what = request;
@@ -109,6 +116,10 @@ struct scheduler_world {
             running.push_back(std::move(e));
         }
         return ids;
+    }
+
+    std::vector<scheduler::request_id> next(std::size_t min_size) {
+        return next(scheduler::join_terms{std::optional{min_size}});
     }
 
     std::vector<adapter::adapter_key> in_use() const {

@@ -53,6 +53,7 @@ struct services {
     api::limits limits;
     static_facts facts;
     std::string default_adapter_source = "hub";
+    bool has_prefix_cache = false;  ///< Of the shards: equal prompts are computed once.
     std::set<std::string, std::less<>> allowed_adapters;  ///< Empty: any.
     api::compat compat = api::compat::openai;
     bool is_full_text_default = false;  ///< Of `/` and `/invocations` (pipeline tag `lorax`).

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "truffula/adapter/adapter_table.hpp"
+#include "truffula/kv_cache/block_allocator.hpp"
 #include "truffula/scheduler/wait_reason.hpp"
 
 #include <chrono>
@@ -9,6 +10,14 @@
 #include <string_view>
 
 namespace truffula::batching {
+
+/// Why a batch is formed while another runs (contract section 14).
+enum class join_reason : std::uint8_t {
+    none,           ///< Nothing runs.
+    backpressure,   ///< Enough requests wait.
+    wait_exceeded,  ///< They have waited for too many steps.
+    chunking,       ///< The shards share steps between prompts and answers.
+};
 
 /// What the engine tells of itself, for metrics. Called on the engine's thread, outside the gap
 /// between an answer and the next step; must be quick. The defaults ignore it.
@@ -24,8 +33,8 @@ public:
     virtual void adapter_states(const adapter::adapter_table&) {}
     virtual void adapter_call(adapter::call_kind, bool /*succeeded*/, duration) {}
 
-    /// A new batch is about to be prefilled; `joins` a running one, `overdue` after too many steps.
-    virtual void batch_formed(std::size_t /*size*/, bool /*joins*/, bool /*overdue*/) {}
+    /// A new batch is about to be prefilled.
+    virtual void batch_formed(std::size_t /*size*/, join_reason) {}
     virtual void running(std::size_t /*requests*/, std::uint64_t /*max_tokens*/) {}
 
     /// `method`: `prefill`, `decode`, `embed` or `classify`.
@@ -35,7 +44,7 @@ public:
     virtual void requeued(std::size_t /*requests*/) {}
     virtual void undelivered_wait() {}
     virtual void dropped() {}  ///< A client left before its answer was whole.
-    virtual void blocks(std::size_t /*free*/, std::size_t /*usable*/) {}
+    virtual void blocks(const kv_cache::block_counts&) {}
     virtual void connected(bool) {}
 };
 

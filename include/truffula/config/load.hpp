@@ -53,6 +53,8 @@ std::uint32_t total_token_budget(
 /// What can be judged only after the warm-up (contract section 3, step 10).
 ///
 /// \errors `errc::invalid_config` with the sentence that LoRAX's users know.
-result<> check_budgets(const settings& s, std::uint32_t total_token_budget);
+/// \param chunked_prefill the shards compute prompts in parts.
+result<> check_budgets(
+    const settings& s, std::uint32_t total_token_budget, bool chunked_prefill = false);
 
 }  // namespace truffula::config

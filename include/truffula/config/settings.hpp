@@ -66,6 +66,7 @@ std::optional<std::pair<std::string, double>> read_weight(std::string_view text)
 /// `scheduling`: who goes first.
 struct scheduling_section {
     std::string policy = "fifo";
+    std::string prefix_cache_salt = "none";
     std::uint32_t max_overtakes = 64;
     float max_overtake_wait_s = 2.0F;
     float ttft_weight = 4.0F;

@@ -60,6 +60,9 @@ public:
 
     const std::vector<scheduled_entry>& entries() const { return entries_; }
 
+    /// Prompt tokens that its Prefill computes.
+    std::uint64_t prefill_tokens() const;
+
     /// The Prefill is about to be written: the caller owns the entries from here.
     std::vector<batch_entry> commit();
 
@@ -78,6 +81,7 @@ struct scheduler_observer {
     std::function<void(const waiting_by_reason&, std::chrono::steady_clock::duration)> waiting;
     /// Requests per second that leave the shards; 0: not known.
     std::function<void(double)> drain_rate;
+    std::function<void(const kv_cache::block_counts&)> blocks;
 };
 
 /// Waiting requests, by adapter, and the adapters' life: a cheap, copyable handle to the actor.

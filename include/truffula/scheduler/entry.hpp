@@ -3,6 +3,7 @@
 #include "truffula/adapter/adapter_table.hpp"
 #include "truffula/error/error.hpp"
 #include "truffula/inference/request.hpp"
+#include "truffula/kv_cache/block_allocator.hpp"
 #include "truffula/scheduler/admission.hpp"
 #include "truffula/scheduler/fair_shares.hpp"
 
@@ -61,6 +62,7 @@ struct entry {
     std::uint32_t overtakes = 0;
     std::optional<time_point> overtaken_since;
     share_ticket share;
+    kv_cache::block_memo memo;  // of the blocks it did not get
 
     queue_place place() const { return {share.rank, id}; }
 };

@@ -29,6 +29,13 @@ namespace truffula::scheduler {
 
 using adapter::adapter_key;
 
+/// Who may share the prefixes of prompts: a prompt that was asked before is answered sooner, which
+/// tells whoever guesses it that somebody asked.
+enum class prefix_salt : std::uint8_t {
+    none,    ///< All users of an adapter.
+    tenant,  ///< Only those of one tenant.
+};
+
 struct scheduler_settings {
     std::uint32_t max_overtakes = 64;                   ///< Of one request that does not fit.
     std::chrono::milliseconds max_overtake_wait{2000};  ///< Since it was first overtaken.
@@ -38,6 +45,9 @@ struct scheduler_settings {
     bool is_fair = false;                        ///< Policy `fair`: shares by tenant; else `fifo`.
     share_settings shares;                       ///< Of `fair`.
     std::chrono::milliseconds queue_timeout{0};  ///< Longest wait of a request; 0: any.
+    bool prefix_caching = false;                 ///< On shards that are given blocks.
+    prefix_salt prefix_cache_salt = prefix_salt::none;
+    std::uint64_t hash_seed = 0;  ///< Secret: of hashes over what clients choose.
     adapter::table_settings adapters;
 };
 
@@ -48,9 +58,12 @@ struct shard_limits {
     std::uint32_t total_token_budget = 0;    ///< Tokens of all running requests.
     std::uint32_t block_size = 1;            ///< Tokens; `blocks` only.
     std::uint32_t speculate = 0;             ///< Tokens.
-    std::optional<std::uint32_t> window_size;
+    bool chunked_prefill = false;            ///< A prefill may take a part of a prompt.
     std::vector<adapter::adapter_table::preloaded_adapter> preloaded;
     bool were_up = false;  ///< They may still hold adapters of an earlier router.
+
+    /// With padding a part of a prompt would cost as much as all of it.
+    bool cuts_prompts() const { return chunked_prefill && model != cost_model::padded; }
 };
 
 /// A request chosen for a batch, with what was set aside for it.
@@ -59,6 +72,13 @@ struct scheduled_entry {
     adapter_key key = adapter::base_key;
     std::uint32_t adapter_index = 0;
     std::optional<kv_cache::block_allocation> blocks;  ///< `cost_model::blocks` only.
+    std::optional<std::uint32_t> chunk_len;  ///< Prompt tokens to compute first; none: all.
+
+    /// Tokens from the prefix cache; those that the Prefill computes.
+    std::uint32_t cached_tokens() const { return blocks ? blocks->cached_tokens() : 0; }
+    std::uint32_t prefill_tokens() const {
+        return chunk_len.value_or(what.what->input_length - cached_tokens());
+    }
 };
 
 /// The rules of queueing and batching (design section 5). Pure: no I/O, clock or thread; the
@@ -150,6 +170,9 @@ public:
     std::size_t running() const { return out_.size(); }
     const adapter::adapter_table& adapters() const { return table_; }
     const batch_cost& running_cost() const { return out_; }
+
+    /// Where the shards' blocks are; none without `cost_model::blocks`.
+    std::optional<kv_cache::block_counts> blocks() const;
 
 private:
     using entry_queue = std::map<queue_place, entry>;

@@ -18,7 +18,7 @@ struct model_info {
     std::string dtype;
     std::string device_type;
     std::optional<std::uint32_t> window_size;  ///< Tokens.
-    std::uint32_t block_size = 1;              ///< Tokens; at least 1.
+    std::uint32_t block_size = 1;              ///< Tokens; means nothing without blocks.
     std::uint32_t speculate = 0;               ///< Tokens a step may add to the first.
     bool supports_generation = true;
     bool supports_embeddings = false;

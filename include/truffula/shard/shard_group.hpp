@@ -24,7 +24,10 @@ struct prefill_request {
     std::string adapter_id;  ///< Of a single adapter; empty for base and merged ones.
     std::uint32_t adapter_index = 0;
     std::span<const std::uint32_t> blocks;
-    std::span<const std::uint32_t> slots;
+    std::uint32_t block_size = 1;            ///< Tokens; slots follow from it.
+    std::uint32_t slot_count = 0;            ///< Tokens that `blocks` are reserved for.
+    std::uint32_t cache_len = 0;             ///< Tokens that the first blocks hold already.
+    std::optional<std::uint32_t> chunk_len;  ///< Tokens to compute now; none: the whole prompt.
 };
 
 /// A new batch (contract 12.2).
@@ -33,6 +36,10 @@ struct prefill_batch {
     std::vector<prefill_request> requests;
     std::uint32_t max_tokens = 0;
     std::uint32_t max_blocks = 0;
+
+    /// Chunked prefill: the running batch, which does a step in the same call and is one batch with
+    /// this afterwards, as the answer says. None: the batch runs alone.
+    const cached_batch* running = nullptr;
 };
 
 /// An adapter call, whichever of the three it is.
@@ -82,7 +89,7 @@ public:
     template <class T>
     using started = std::unique_ptr<pending_call<T>>;
 
-    /// Runs a new batch's prompts (contract 12.3 A and C, without chunking). `batch` may go once
+    /// Runs a new batch's prompts (contract 12.3 A and C). `batch` may go once
     /// the function has returned.
     virtual started<step_answer> start_prefill(const prefill_batch& batch) = 0;
 

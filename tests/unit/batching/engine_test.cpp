@@ -11,20 +11,17 @@
 using namespace truffula;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
-using calls = std::vector<std::string>;
+using test::calls;
 using test::collect;
 using test::collected;
 using test::engine_world;
+using test::has;
 using test::until;
 
 namespace {
 
 asio::awaitable<result<shard::started_group>> unreachable() {
     co_return error{errc::connection, "nobody is there"};
-}
-
-bool has(const calls& all, const std::string& one) {
-    return std::find(all.begin(), all.end(), one) != all.end();
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ TEST_CASE("config: what the launcher of LoRAX passes is accepted", "[config]") {
     CHECK(got->values.server.cors_allow_credentials == true);
     CHECK(got->values.server.hostname == "0.0.0.0");
     CHECK(got->values.master_address() == "unix:///tmp/x-0");
-    CHECK(got->warnings.size() == 3);  // hostname, prefix caching, traces
+    CHECK(got->warnings.size() == 2);  // hostname, prefix caching, traces
 }
 
 TEST_CASE("config: errors name place, what was found and what is allowed", "[config]") {
@@ -329,6 +329,7 @@ TEST_CASE("config: total budget and its checks (contract section 3)", "[config]"
     CHECK(
         has(config::check_budgets(s, 9999).error().detail,
             "`max_batch_prefill_tokens` must be >= `max_input_length`. Given: 4096 and 4097"));
+    CHECK(config::check_budgets(s, 9999, true));  // longer prompts are cut
 }
 
 TEST_CASE("config: no file makes the reader throw", "[config][property]") {

@@ -25,31 +25,30 @@ TEST_CASE("blocks: a request needs prompt, new and speculated tokens less one", 
     CHECK(plain.blocks_needed(UINT32_MAX, UINT32_MAX) == (1ULL << 29U));
 }
 
-TEST_CASE("blocks: slots name every reserved token inside its block", "[kv_cache]") {
+TEST_CASE("blocks: a slot for every reserved token", "[kv_cache]") {
     block_allocator a{{.token_budget = 64, .block_size = 4, .speculate = 0}};
-    const auto got = a.allocate(5, 2);
+    const auto got = a.allocate({.prompt_tokens = 5, .new_tokens = 2});
     REQUIRE(got);
-    REQUIRE(got->blocks().size() == 2);
-    REQUIRE(got->slots().size() == 6);
-    for (std::size_t i = 0; i < 6; ++i) {
-        CHECK(got->slots()[i] == got->blocks()[i / 4] * 4 + i % 4);
-    }
+    CHECK(got->blocks().size() == 2);
+    CHECK(got->slot_count() == 6);
+    CHECK(got->block_size() == 4);
+    CHECK(got->cached_tokens() == 0);
 }
 
 TEST_CASE("blocks: all or nothing, to the last block", "[kv_cache]") {
     block_allocator a{{.token_budget = 160, .block_size = 16, .speculate = 0}};
-    auto nine = a.allocate(144, 1);
+    auto nine = a.allocate({.prompt_tokens = 144, .new_tokens = 1});
     REQUIRE(nine);
     CHECK(a.available() == 0);
     nine.reset();
-    CHECK_FALSE(a.allocate(144, 2));
+    CHECK_FALSE(a.allocate({.prompt_tokens = 144, .new_tokens = 2}));
     CHECK(a.available() == 9);
 }
 
 TEST_CASE("blocks: an allocation may outlive its allocator", "[kv_cache]") {
     const allocator_settings settings{.token_budget = 160, .block_size = 16, .speculate = 0};
     std::optional<block_allocator> a{std::in_place, settings};
-    auto got = a->allocate(10, 10);
+    auto got = a->allocate({.prompt_tokens = 10, .new_tokens = 10});
     a.reset();
     CHECK(got->blocks().size() == 2);
     got.reset();
@@ -65,7 +64,7 @@ TEST_CASE("blocks: no block is in two hands, and none is lost", "[kv_cache][prop
             if (random() % 2 == 0) {
                 const auto prompt = static_cast<std::uint32_t>(random() % 900);
                 const auto output = static_cast<std::uint32_t>(random() % 300);
-                auto got = a.allocate(prompt, output);
+                auto got = a.allocate({.prompt_tokens = prompt, .new_tokens = output});
                 CHECK(got.has_value() == (a.blocks_needed(prompt, output) <= before));
                 if (got) live.push_back(std::move(*got));
             } else if (!live.empty()) {

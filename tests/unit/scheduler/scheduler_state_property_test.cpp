@@ -97,6 +97,8 @@ private:
         scheduler::scheduler_settings s;
         s.max_overtakes = 4;
         s.max_heads_passed = 1 + seed % 4;
+        s.prefix_caching = seed % 5 < 3;
+        if (seed % 11 < 4) s.prefix_cache_salt = scheduler::prefix_salt::tenant;
         s.cycle_time = 100ms;
         if (seed % 2 == 0) s.max_batch_size = 1 + seed / 2 % 6;
         s.adapters.max_active_adapters = 1 + seed % 3;
@@ -115,6 +117,7 @@ private:
         l.total_token_budget = 300;
         l.block_size = static_cast<std::uint32_t>(1 + seed % 7);
         l.speculate = static_cast<std::uint32_t>(seed % 2);
+        l.chunked_prefill = seed % 13 < 5;
         adapter::adapter_table::preloaded_adapter p;
         p.what.ids = {"preloaded"};
         p.index = 1;
@@ -135,6 +138,10 @@ private:
     void submit(request_id id, const waiting_request& w) {
         auto request = std::make_shared<inference::request>();
         request->input_length = w.input;
+        for (std::uint32_t i = 0; i < w.input; ++i) {  // prompts that begin alike, and part
+            request->input_ids.push_back(i < 25 + w.output % 3 * 20 ? i : w.output);
+        }
+        request->prefill_logprobs = w.output % 7 == 0;
         request->stopping.max_new_tokens = w.output;
         auto ref = std::make_shared<adapter::adapter_ref>();
         if (!w.adapter.empty()) ref->what.ids = {w.adapter};
@@ -188,7 +195,7 @@ private:
             "the total budget is passed");
         scheduler::batch_cost cost{limits_.model};
         for (const auto& e : batch) {
-            cost.add(e.what.what->input_length, e.what.what->stopping.max_new_tokens);
+            cost.add(e.prefill_tokens(), e.what.what->stopping.max_new_tokens);
         }
         expect(size == 0 || cost.prefill() <= prefill, "the prefill budget is passed");
         for (const auto& e : batch) check_taken(e);
@@ -211,6 +218,15 @@ private:
             expect(e.adapter_index == limits_.preloaded[0].index, "not the preloaded index");
         }
         expect(e.blocks.has_value() == (limits_.model == cost_model::blocks), "blocks or none");
+        const auto to_compute = w.input - e.cached_tokens();
+        expect(e.cached_tokens() < w.input, "no token of a prompt was left to compute");
+        expect(
+            !e.chunk_len || limits_.cuts_prompts(), "a prompt was cut for shards without chunks");
+        expect(!e.chunk_len || *e.chunk_len > 0, "a prompt was cut to nothing");
+        expect(!e.chunk_len || *e.chunk_len < to_compute, "a prompt was cut to all of it");
+        const bool may_read = settings_.prefix_caching && !e.what.what->prefill_logprobs;
+        expect(
+            may_read || e.cached_tokens() == 0, "a prompt came from the cache against the rules");
     }
 
     /// Rules 1 and 3. Requests that wait for a proof are no part of either.
@@ -293,6 +309,7 @@ private:
     void end(std::uint32_t which) {
         if (running_.empty()) return;
         const auto at = running_.begin() + which % running_.size();
+        if (at->blocks && which % 3 > 0) at->blocks->confirm(at->what.what->input_ids);
         const auto what = at->what.what;
         running_.erase(at);
         state_.ended(what->input_length, what->stopping.max_new_tokens);
@@ -340,7 +357,9 @@ private:
         state_.shards_changed(limits_, now_);
         take_failed();
         for (const auto& [id, w] : waiting_) {
-            expect(w.input <= limits_.prefill_token_budget, "one that can never fit is queued");
+            expect(
+                w.input <= limits_.prefill_token_budget || limits_.cuts_prompts(),
+                "one that can never fit is queued");
             expect(
                 w.input + w.output <= limits_.total_token_budget, "one that can never fit waits");
         }
@@ -381,21 +400,45 @@ private:
         expect(state_.waiting() == waiting_.size(), "the number of waiting requests is wrong");
         expect(state_.running() == running_.size(), "the number of running requests is wrong");
         expect(permits_.in_use() == waiting_.size() + running_.size(), "permits do not add up");
-        std::uint64_t tokens = 0;
-        std::set<std::uint32_t> blocks;
-        std::size_t held = 0;
         scheduler::batch_cost cost{limits_.model};
         for (const auto& r : running_) {
             cost.add(r.what.what->input_length, r.what.what->stopping.max_new_tokens);
-            if (!r.blocks) continue;
-            blocks.insert(r.blocks->blocks().begin(), r.blocks->blocks().end());
-            held += r.blocks->blocks().size();
-            tokens += r.blocks->slots().size();
         }
         expect(state_.running_cost().total() == cost.total(), "the running cost is wrong");
-        expect(blocks.size() == held, "two requests share a block");
-        expect(!blocks.contains(0), "the block of health checks was given out");
-        expect(tokens <= limits_.total_token_budget, "more tokens than all blocks hold");
+        check_blocks();
+    }
+
+    /// Each block is free, cached or used; what one writes, nobody else holds.
+    void check_blocks() const {
+        const auto counts = state_.blocks();
+        expect(counts.has_value() == (limits_.model == cost_model::blocks), "counts or none");
+        if (!counts) return;
+        std::set<std::uint32_t> all;
+        std::set<std::uint32_t> written;    // from now on, or until its prompt was computed
+        std::set<std::uint32_t> only_mine;  // behind its prompt
+        std::map<std::uint32_t, std::size_t> holders;
+        for (const auto& r : running_) {
+            const auto blocks = r.blocks->blocks();
+            const auto cached = r.cached_tokens() / limits_.block_size;
+            // An answer of no tokens, which only this test asks for, leaves the last one unwritten.
+            const auto whole = std::min<std::size_t>(
+                r.what.what->input_length / limits_.block_size, blocks.size());
+            all.insert(blocks.begin(), blocks.end());
+            for (const auto b : blocks) ++holders[b];
+            for (const auto b : blocks.subspan(cached)) {
+                expect(written.insert(b).second, "two requests write a block");
+            }
+            for (const auto b : blocks.subspan(std::max<std::size_t>(cached, whole))) {
+                only_mine.insert(b);
+            }
+        }
+        for (const auto b : only_mine) expect(holders[b] == 1, "a block of answers is shared");
+        expect(!all.contains(0), "the block of health checks was given out");
+        const auto usable = limits_.total_token_budget / limits_.block_size - 1;
+        expect(counts->free + counts->cached + counts->used == usable, "blocks do not add up");
+        expect(counts->used >= all.size(), "a block is held and counted as free");
+        expect(!running_.empty() || counts->used == 0, "blocks are used by nobody");
+        expect(settings_.prefix_caching || counts->cached == 0, "cached against the settings");
     }
 
     scheduler::admission permits_{1'000'000};

@@ -1,0 +1,154 @@
+// Blocks and prefix cache: allocation, matching, memory. Run by hand, in a release build.
+#include "truffula/kv_cache/block_allocator.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using namespace truffula::kv_cache;
+using clock_type = std::chrono::steady_clock;
+using ids = std::vector<std::uint32_t>;
+
+constexpr std::uint32_t prompt_length = 4096;
+constexpr int rounds = 2000;
+
+void measure(const char* what, const std::function<void()>& run) {
+    std::vector<double> us;
+    for (int i = 0; i < rounds; ++i) {
+        const auto start = clock_type::now();
+        run();
+        us.push_back(std::chrono::duration<double, std::micro>(clock_type::now() - start).count());
+    }
+    std::sort(us.begin(), us.end());
+    std::printf(
+        "%-66s p50 %8.2f us  p99 %8.2f us\n", what, us[us.size() / 2], us[us.size() * 99 / 100]);
+}
+
+block_request asking(const ids& prompt) {
+    block_request r;
+    r.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
+    r.new_tokens = 1;
+    r.ids = prompt;
+    return r;
+}
+
+ids random_ids(std::mt19937& random, std::size_t length) {
+    ids out(length);
+    for (auto& id : out) id = static_cast<std::uint32_t>(random() % 32'000);
+    return out;
+}
+
+/// A server that has been up for a while: its blocks are given out in no order at all.
+void shuffle(block_allocator& a, std::mt19937& random, std::uint32_t blocks) {
+    std::vector<block_allocation> all;
+    block_request one;
+    one.prompt_tokens = 1;
+    one.new_tokens = 1;
+    while (all.size() < blocks) all.push_back(std::move(*a.allocate(one)));
+    std::shuffle(all.begin(), all.end(), random);
+    while (!all.empty()) all.pop_back();
+}
+
+void allocate_and_free(std::uint32_t block_size) {
+    constexpr std::uint32_t blocks = 1'000'000;
+    block_allocator a{{.token_budget = (blocks + 1) * block_size, .block_size = block_size}};
+    block_request r;
+    r.prompt_tokens = prompt_length - 256;
+    r.new_tokens = 257;
+    char name[80];
+    std::snprintf(
+        name, sizeof name, "allocate + free 4,096 tokens, 1 million blocks of %u", block_size);
+    measure(name, [&] { (void)a.allocate(r); });
+}
+
+void match(std::uint32_t block_size, bool is_shuffled) {
+    constexpr std::uint32_t cached = 100'000;
+    std::mt19937 random{1};
+    const auto blocks = cached + 2 * prompt_length / block_size;
+    block_allocator a{
+        {.token_budget = (blocks + 1) * block_size,
+         .block_size = block_size,
+         .prefix_caching = true,
+         .hash_seed = 99}};
+    if (is_shuffled) shuffle(a, random, blocks);
+    std::vector<ids> prompts;  // each shares half of what it is with the one before
+    while (a.counts().cached < cached - prompt_length / block_size) {
+        auto next = random_ids(random, prompt_length);
+        if (!prompts.empty()) {
+            std::copy_n(prompts.back().begin(), prompt_length / 2, next.begin());
+        }
+        auto got = a.allocate(asking(next));
+        got->confirm(next);
+        prompts.push_back(std::move(next));
+    }
+    const auto any = [&]() -> const ids& { return prompts[random() % prompts.size()]; };
+    char name[80];
+    const auto* order = is_shuffled ? "shuffled" : "in order";
+    std::snprintf(
+        name,
+        sizeof name,
+        "match 4,096 tokens, %zu cached blocks of %u, %s",
+        a.counts().cached,
+        block_size,
+        order);
+    measure(name, [&] {
+        block_memo memo;
+        const auto offer = a.look_up(asking(any()), memo);
+        if (offer.cached_tokens + block_size < prompt_length) std::abort();
+    });
+    std::snprintf(name, sizeof name, "  match + hold + free, %s", order);
+    measure(name, [&] { (void)a.allocate(asking(any())); });
+}
+
+/// Bytes of this process that are in memory.
+std::size_t resident() {
+    std::size_t all = 0;
+    std::size_t pages = 0;
+    if (auto* file = std::fopen("/proc/self/statm", "r")) {
+        if (std::fscanf(file, "%zu %zu", &all, &pages) != 2) pages = 0;
+        std::fclose(file);
+    }
+    return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+void memory() {
+    constexpr std::uint32_t blocks = 1'000'000;
+    const auto before = resident();
+    block_allocator a{
+        {.token_budget = blocks + 1, .block_size = 1, .prefix_caching = true, .hash_seed = 99}};
+    std::mt19937 random{1};
+    while (a.counts().cached + prompt_length < blocks) {
+        const auto prompt = random_ids(random, prompt_length);
+        auto got = a.allocate(asking(prompt));
+        got->confirm(prompt);
+    }
+    const auto bytes = resident() - before;
+    std::printf(
+        "memory: %zu bytes for %zu cached blocks of 1 token: %.1f bytes a block\n",
+        bytes,
+        a.counts().cached,
+        static_cast<double>(bytes) / blocks);
+    measure("evict 4,096 blocks of 1 for a new prompt, and take it in", [&] {
+        const auto prompt = random_ids(random, prompt_length);
+        auto got = a.allocate(asking(prompt));
+        got->confirm(prompt);
+    });
+}
+
+}  // namespace
+
+int main() {
+    for (const std::uint32_t size : {1U, 16U}) allocate_and_free(size);
+    for (const std::uint32_t size : {1U, 16U}) {
+        match(size, false);
+        match(size, true);
+    }
+    memory();
+}
