@@ -1,5 +1,6 @@
 #include "api/generation.hpp"
 
+#include "api/collect.hpp"
 #include "api/pooling.hpp"
 #include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/validate.hpp"
@@ -90,15 +91,21 @@ std::shared_ptr<const inference::request> with_seed(
     return other;
 }
 
-result<running_generation> hand_over(
-    const generation_call& call, maybe_encoded prompt, permits taken) {
+/// A request that may go to the engine, and the permits of its sequences.
+struct checked_request {
+    std::shared_ptr<const inference::request> what;
+    adapter_choice choice;
+    permits taken;
+};
+
+result<checked_request> check(const generation_call& call, maybe_encoded prompt, permits taken) {
     const auto& asked = call.body.parameters;
     const auto& with = *call.with;
     const auto length = prompt ? std::optional{prompt->ids.size()} : std::nullopt;
     const auto counts = check_lengths(asked, with.limits, length);
     if (!counts) return counts.error();
     call.observer->validated(counts->input, counts->new_tokens);
-    const auto choice = choose_adapter(asked, with.default_adapter_source, call.tenant);
+    auto choice = choose_adapter(asked, with.default_adapter_source, call.tenant);
     if (!with.allowed_adapters.empty()) {
         auto fine = check_allowed(choice, with.allowed_adapters, with.engine->model());
         if (!fine) return fine.error();
@@ -116,14 +123,43 @@ result<running_generation> hand_over(
     if (prompt) first.chunks = std::move(prompt->chunks);
     auto made = std::make_shared<const inference::request>(std::move(first));
     if (call.first_seed) made = with_seed(*made, *call.first_seed);
+    return checked_request{std::move(made), std::move(choice), std::move(taken)};
+}
+
+/// The prompt of several sequences is computed once: one token of it brings it into the prefix
+/// cache, before they would all compute it side by side (contract section 8). Without a permit to
+/// spare they do.
+asio::awaitable<result<>> warm_prefix(
+    std::shared_ptr<const generation_call> call, std::shared_ptr<const checked_request> checked) {
+    const auto& with = *call->with;
+    const auto& what = *checked->what;
+    const bool would_be_read = with.has_prefix_cache && !what.prefill_logprobs &&
+                               !what.input_ids.empty() && what.chunks.empty();
+    if (checked->taken.size() < 2 || !would_be_read) co_return result<>{};
+    auto permit = with.admission->try_acquire();
+    if (!permit) co_return result<>{};
+    auto once = std::make_shared<inference::request>(what);
+    once->stopping.max_new_tokens = 1;
+    once->every_step = false;
+    auto stream =
+        with.engine->submit(checked->choice.ref, std::move(once), std::move(*permit), call->thread);
+    if (!stream) co_return stream.error();
+    auto done = co_await collect(**stream);
+    if (!done) co_return done.error();
+    co_return result<>{};
+}
+
+result<running_generation> hand_over(const generation_call& call, checked_request checked) {
     running_generation running;
-    running.input_length = counts->input;
-    for (auto& one : taken) {
+    auto made = std::move(checked.what);
+    running.input_length = made->input_length;
+    for (auto& one : checked.taken) {
         if (!running.sequences.empty()) {  // the same again, with a seed of its own
             const auto seed = call.first_seed ? made->sampling.seed + 1 : random_seed();
             made = with_seed(*made, seed);
         }
-        auto stream = with.engine->submit(choice.ref, made, std::move(one), call.thread);
+        auto stream =
+            call.with->engine->submit(checked.choice.ref, made, std::move(one), call.thread);
         if (!stream) return stream.error();
         running.sequences.push_back(std::move(*stream));
     }
@@ -144,7 +180,12 @@ asio::awaitable<result<running_generation>> begin_generation(
     }
     auto prompt = co_await encode(call);
     if (!prompt) co_return prompt.error();
-    co_return hand_over(*call, std::move(*prompt), std::move(*taken));
+    auto checked = check(*call, std::move(*prompt), std::move(*taken));
+    if (!checked) co_return checked.error();
+    auto ready = std::make_shared<checked_request>(std::move(*checked));
+    const auto warm = co_await warm_prefix(call, ready);
+    if (!warm) co_return warm.error();
+    co_return hand_over(*call, std::move(*ready));
 }
 
 void log_answer(
