@@ -1,6 +1,5 @@
 // The scheduler's question and the block allocator, without threads.
 #include "bench/figures.hpp"
-#include "truffula/kv_cache/block_allocator.hpp"
 #include "truffula/scheduler/scheduler_state.hpp"
 
 #include <array>
@@ -132,37 +131,11 @@ void ask_scheduler() {
     bench::judge("growth of the median from 10 to 10000 adapters", worst / smallest, growth, "x");
 }
 
-void allocate(std::uint32_t block_size) {
-    constexpr std::uint32_t blocks = 1'000'000;
-    constexpr std::uint32_t tokens = 4096;
-    kv_cache::block_allocator allocator{{blocks * block_size, block_size, 0}};
-    // Half full, with holes: what is free lies scattered.
-    std::vector<kv_cache::block_allocation> held;
-    while (allocator.available() > blocks / 4) {
-        held.push_back(std::move(*allocator.allocate(tokens / 2, 0)));
-    }
-    for (std::size_t i = 0; i < held.size(); ++i) {
-        if (i % 2 == 0) std::swap(held[i], held.back()), held.pop_back();
-    }
-    std::vector<double> times;
-    for (std::size_t i = 0; i < calls; ++i) {
-        const auto started = clock_type::now();
-        allocator.allocate(tokens / 2, tokens / 2).reset();
-        times.push_back(microseconds{clock_type::now() - started}.count());
-    }
-    bench::report(
-        "blocks of 4,096 tokens taken and freed, block size " + std::to_string(block_size),
-        "us",
-        times);
-}
-
 }  // namespace
 
 int main() {
     try {
         ask_scheduler();
-        allocate(1);
-        allocate(16);
         return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
