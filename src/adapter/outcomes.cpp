@@ -91,7 +91,7 @@ void adapter_table::impl::download_finished(
         r.state = adapter_state::failed;
         r.is_downloaded = false;  // later it is asked for again: it may have become smaller
         const error too_large{
-            errc::rpc_failed,
+            errc::no_adapter,
             "the adapter needs " + fraction(r.share) + " of the adapter memory; there is 1 in all"};
         fail_adapter(done.key, too_large, now, out);
     }

@@ -151,7 +151,7 @@ result<> check_source(const adapter_choice& choice, const shard::model_info& mod
     if (choice.is_source_known || choice.ref.is_base()) return {};
     if (is_preloaded(choice, model)) return {};
     return error{
-        errc::rpc_failed,
+        errc::no_adapter,
         "Invalid source '" + choice.source_name + "' when downloading adapter '" +
             joined(choice.ref.what.ids) + "'"};
 }

@@ -48,7 +48,7 @@ struct running_generation {
 
 /// Checks, encodes and hands over; all permits or none (contract section 6).
 ///
-/// \errors those of `terms`; of section 6; `errc::overloaded`; `errc::rpc_failed` for an unknown
+/// \errors those of `terms`; of section 6; `errc::overloaded`; `errc::no_adapter` for an unknown
 /// adapter source; `errc::shutting_down`. \cancellation terminal: `errc::cancelled`, nothing was
 /// handed over.
 boost::asio::awaitable<result<running_generation>> begin_generation(

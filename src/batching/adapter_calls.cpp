@@ -85,6 +85,10 @@ asio::awaitable<void> engine_core::make_call(
             std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
     } else {
         spdlog::warn("adapter {}: {} failed: {}", ids, name_of(kind), outcome.error().detail);
+        // Every error of a LoRAX shard is INTERNAL; nearly always the adapter is at fault.
+        if (outcome.error().code == errc::rpc_failed && kind != adapter::call_kind::offload) {
+            outcome = error{errc::no_adapter, outcome.error().detail};
+        }
         // The shards' adapters are taken as lost with the connection: nothing to report then.
         if (outcome.error().code == errc::connection) {
             self->note_connection(outcome.error());

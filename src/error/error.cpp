@@ -23,6 +23,7 @@ public:
             case errc::unknown_model: return "unknown model";
             case errc::generation: return "generation failed";
             case errc::rpc_failed: return "shard answered an error";
+            case errc::no_adapter: return "no such adapter";
             case errc::connection: return "no connection";
             case errc::deadline_exceeded: return "deadline exceeded";
             case errc::protocol: return "protocol broken";
@@ -61,6 +62,7 @@ error_description describe(boost::system::error_code code) noexcept {
         case errc::too_long:
         case errc::unknown_model: return {422, "validation", "Input validation error: "};
         case errc::rpc_failed:
+        case errc::no_adapter:
         case errc::deadline_exceeded:
         case errc::protocol: return {424, "generation", shard_failed};
         case errc::connection: return {424, "generation", no_shard};

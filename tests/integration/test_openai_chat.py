@@ -206,6 +206,7 @@ def test_an_adapter_answers(chat):
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_completion_tokens": 0}, "max_completion_tokens"),
         ({"temperature": -1}, "temperature"),
+        ({"temperature": 2.01}, "temperature"),
         ({"top_p": 2}, "top_p"),
         ({"logprobs": 5}, "logprobs"),
         ({"top_logprobs": 5}, "top_logprobs"),

@@ -301,6 +301,7 @@ def test_a_json_format_constrains_and_text_does_not(base):
     [
         ({"temperature": "warm"}, "temperature"),
         ({"temperature": -1}, "temperature"),
+        ({"temperature": 2.01}, "temperature"),
         ({"top_p": 0}, "top_p"),
         ({"top_p": 1.5}, "top_p"),
         ({"top_k": -2}, "top_k"),
@@ -415,6 +416,21 @@ def test_a_shard_that_fails_before_the_first_token_is_a_status(sims, routers):
         assert answer.status == 500, answer.body
         assert answer.json()["error"]["type"] == "server_error"
         assert "x-accel-buffering" not in answer.headers
+
+
+def test_an_adapter_that_is_not_there(sims, routers):
+    group = sims(options=["--no-such-adapter", "lost", "--fail-load", "torn"])
+    router = routers(group)
+    client = client_of(router)
+    for stream in (False, True):
+        for name in ("lost", "torn"):
+            with pytest.raises(openai.NotFoundError) as caught:
+                list(client.completions.create(model=name, prompt=PROMPT, stream=stream))
+            assert caught.value.code == "model_not_found"
+            assert caught.value.param == "model"
+            assert name in str(caught.value)
+    body = {"inputs": PROMPT, "parameters": {"adapter_id": "lost"}}
+    assert router.http.post("/generate", body).status == 424
 
 
 def test_adapters_may_be_restricted(sims, routers):

@@ -19,6 +19,7 @@ enum class errc {
     unknown_model,           ///< The adapter asked for is none that may be used.
     generation,              ///< Generating failed; the detail says why in full.
     rpc_failed,              ///< A shard answered a call with an error status.
+    no_adapter,              ///< So it did when asked to download or load the adapter.
     connection,              ///< A shard cannot be reached, or the connection broke.
     deadline_exceeded,       ///< A call was not answered in time.
     protocol,                ///< A peer broke the protocol.

@@ -22,7 +22,8 @@ row describe_row(errc code) {
     switch (code) {
         case errc::validation: return {400, invalid, ""};
         case errc::too_long: return {400, invalid, "context_length_exceeded"};
-        case errc::unknown_model: return {404, invalid, "model_not_found"};
+        case errc::unknown_model:
+        case errc::no_adapter: return {404, invalid, "model_not_found"};
         case errc::no_tokenizer: return {400, invalid, "no_tokenizer"};
         case errc::template_error: return {400, invalid, "template_error"};
         case errc::missing_template_variable: return {400, invalid, "missing_template_variable"};
@@ -87,6 +88,9 @@ fault describe_fault(const error& e, std::span<const renamed> names) {
         f.message = rename(e.detail, names, f.param);
     } else if (code == errc::unknown_model) {
         f.message = e.detail;
+        f.param = "model";
+    } else if (code == errc::no_adapter) {
+        f.message = "The adapter cannot be used: " + e.detail;
         f.param = "model";
     } else {
         f.message = client_message(e);

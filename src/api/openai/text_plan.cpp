@@ -109,6 +109,9 @@ refused plan_lengths(const text_body& body, text_plan& plan) {
 }
 
 refused plan_sampling(const text_body& body, text_plan& plan) {
+    if (body.temperature && *body.temperature > 2.0F) {
+        return invalid_field("temperature", "`temperature` must be at most 2");
+    }
     auto& p = plan.parameters;
     const bool is_greedy = body.temperature == 0.0F;
     p.do_sample = !is_greedy;

@@ -30,6 +30,7 @@ TEST_CASE("openai fault: each kind of error has OpenAI's status", "[api][openai]
     const auto status = [](errc code) { return openai::describe_fault({code, "x"}).status; };
     CHECK(status(errc::validation) == 400);
     CHECK(status(errc::unknown_model) == 404);
+    CHECK(status(errc::no_adapter) == 404);
     CHECK(status(errc::overloaded) == 429);
     CHECK(status(errc::timeout) == 408);
     CHECK(status(errc::rpc_failed) == 500);
