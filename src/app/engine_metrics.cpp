@@ -1,5 +1,7 @@
 #include "app/engine_metrics.hpp"
 
+#include "app/trace_recorder.hpp"
+
 namespace truffula::app {
 namespace {
 
@@ -157,6 +159,10 @@ void engine_metrics::blocks(const kv_cache::block_counts& counts) {
 
 void engine_metrics::connected(bool is) {
     connected_.Set(is ? 1 : 0);
+}
+
+void engine_metrics::finished(const scheduler::entry& what, std::uint32_t steps) {
+    if (recorder_ != nullptr) recorder_->record(what, steps);
 }
 
 }  // namespace truffula::app

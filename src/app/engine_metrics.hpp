@@ -15,6 +15,8 @@
 
 namespace truffula::app {
 
+class trace_recorder;
+
 /// Writes down what the engine tells of itself. Names: contract section 14, and `truffula_*` of
 /// docs/metrics.md.
 class engine_metrics final : public batching::engine_observer {
@@ -39,6 +41,10 @@ public:
     void undelivered_wait() override;
     void blocks(const kv_cache::block_counts& counts) override;
     void connected(bool is) override;
+    void finished(const scheduler::entry& what, std::uint32_t steps) override;
+
+    /// Requests that are answered from now on go there, too. It must outlive the engine.
+    void record_to(trace_recorder& recorder) { recorder_ = &recorder; }
 
 private:
     struct per_method {
@@ -75,6 +81,7 @@ private:
     std::mutex refused_mutex_;
     scheduler::retry_line refused_;
     kv_cache::block_counts last_blocks_;  // what the counters have seen
+    trace_recorder* recorder_ = nullptr;
 };
 
 }  // namespace truffula::app

@@ -2,6 +2,7 @@
 
 #include "app/engine_metrics.hpp"
 #include "app/request_metrics.hpp"
+#include "app/trace_recorder.hpp"
 #include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/docs.hpp"
 #include "truffula/api/native.hpp"
@@ -236,6 +237,7 @@ struct router::impl {
 
     config::settings settings;
     telemetry::registry metrics;
+    std::unique_ptr<trace_recorder> recorder;  // none: `record_trace` was not given
     engine_metrics engine_events;
     std::shared_ptr<request_metrics> request_events;
     text::model_files files;
@@ -317,6 +319,12 @@ router::~router() = default;
 
 result<std::unique_ptr<router>> router::create(config::settings settings) {
     auto i = std::make_unique<impl>(std::move(settings));
+    if (const auto& file = i->settings.telemetry.record_trace; !file.empty()) {
+        auto opened = trace_recorder::open(file, std::chrono::steady_clock::now());
+        if (!opened) return opened.error();
+        i->recorder = std::move(*opened);
+        i->engine_events.record_to(*i->recorder);
+    }
     auto server = http::server::create(server_settings(i->settings));
     if (!server) return server.error();
     i->server = std::move(*server);

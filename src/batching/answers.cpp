@@ -114,7 +114,13 @@ void engine_core::deliver() {
             lanes[lane]->post(std::move(out[lane]));
         }
     }
-    for (auto& r : running_.remove_dropped()) answer_ended(*r);
+    for (auto& r : running_.remove_dropped()) {
+        const auto& owned = r->owned;
+        if (owned.is_answered && !r->failure) {
+            observer_.finished(r->entry(), owned.held.generated_tokens());
+        }
+        answer_ended(*r);
+    }
     observer_.running(running_.size(), running_.tokens());
 }
 

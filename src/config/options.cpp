@@ -266,6 +266,7 @@ void add_telemetry(table& t) {
     t.text("request_logger_url", FIELD(telemetry, request_logger_url), "a URL", "Every successful generation is posted there as JSON; none given: nowhere");
     t.number<u32>("request_logger_queue", FIELD(telemetry, request_logger_queue), 1, 1'000'000, "generations", "So many may wait to be posted; beyond it they are dropped and counted");
     t.flag("request_logger_api_token", FIELD(telemetry, request_logger_api_token), "Post the API tokens of clients, too; else the key is there and empty");
+    t.text("record_trace", FIELD(telemetry, record_trace), "a file", "Gets a line of JSON for each request that was answered, without its text, for truffula-sim; begun anew at 256 MiB, the last one is kept");
 }
 
 #undef FIELD

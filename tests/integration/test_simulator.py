@@ -77,3 +77,28 @@ def test_mistakes_are_told():
         assert words in sim(*arguments, status=2).stderr or words in sim(*arguments, status=2).stdout
     assert "cannot read" in sim("run", "--trace", "/nowhere/t.csv", status=1).stderr
     assert "cannot write" in sim("run", *SHORT, "--json", "/nowhere/t.json", status=1).stderr
+
+
+def test_what_a_router_records_can_be_simulated(tmp_path, sims, routers):
+    trace = tmp_path / "t.jsonl"
+    router = routers(sims(), {"--record-trace": trace})
+    body = {"inputs": "a secret prompt", "parameters": {"max_new_tokens": 5, "adapter_id": "sql"}}
+    assert router.http.post("/generate", body, {"x-predibase-tenant": "acme"}).status == 200
+    body["parameters"] = {"max_new_tokens": 3}
+    assert router.http.post("/generate", body).status == 200
+    assert router.http.post("/generate", {"inputs": "x", "parameters": {"max_new_tokens": 0}}).status == 422
+    router.stop()
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert [line["adapter"] for line in lines] == ["sql", ""]
+    assert [line["output_tokens"] for line in lines] == [5, 3]
+    assert lines[0]["tenant"] == "acme"
+    assert 0 < lines[0]["time_s"] < lines[1]["time_s"]
+    assert "secret" not in trace.read_text()
+    figures = json.loads(sim("run", "--trace", trace, "--json", "-").stdout)["figures"]
+    assert (figures["requests"], figures["failed"], figures["loads"]) == (2, 0, 1)
+
+
+def test_a_router_that_cannot_record_does_not_start(sims, routers):
+    router = routers(sims(), {"--record-trace": "/nowhere/t.jsonl"}, wait=False)
+    assert router.process.wait() == 1
+    assert "/nowhere/t.jsonl" in router.process.log_text()

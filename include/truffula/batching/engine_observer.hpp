@@ -2,6 +2,7 @@
 
 #include "truffula/adapter/adapter_table.hpp"
 #include "truffula/kv_cache/block_allocator.hpp"
+#include "truffula/scheduler/entry.hpp"
 #include "truffula/scheduler/wait_reason.hpp"
 
 #include <chrono>
@@ -43,6 +44,8 @@ public:
     virtual void protocol_error(std::string_view /*kind*/, std::uint32_t /*count*/) {}
     virtual void requeued(std::size_t /*requests*/) {}
     virtual void undelivered_wait() {}
+    /// A request got its whole answer, in so many of the shards' answers.
+    virtual void finished(const scheduler::entry&, std::uint32_t /*steps*/) {}
     virtual void dropped() {}  ///< A client left before its answer was whole.
     virtual void blocks(const kv_cache::block_counts&) {}
     virtual void connected(bool) {}

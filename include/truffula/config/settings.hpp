@@ -110,6 +110,7 @@ struct telemetry_section {
     std::string request_logger_url;
     std::uint32_t request_logger_queue = 32;
     bool request_logger_api_token = false;
+    std::string record_trace;
 };
 
 /// The effective settings of a router.

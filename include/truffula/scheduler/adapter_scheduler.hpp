@@ -28,6 +28,7 @@ public:
 
     /// So many tokens were made: what the request really cost.
     void note_generated(std::uint32_t tokens) { generated_tokens_ = tokens; }
+    std::uint32_t generated_tokens() const { return generated_tokens_; }
 
 private:
     std::shared_ptr<detail::core> owner_;

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "truffula/error/error.hpp"
+#include "truffula/scheduler/entry.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace truffula::app {
+
+/// How much a recorder keeps.
+struct trace_limits {
+    std::size_t file_bytes = 256U << 20U;  ///< Then FILE becomes FILE.1 and a new one begins.
+    std::size_t lines_waiting = 8192;      ///< To be written; beyond it the oldest are lost.
+};
+
+/// Writes a line of JSON for each request that was answered: when it came, adapter, tenant, tokens
+/// in and out. No text of prompts or answers. Files are written by a thread of its own.
+///
+/// \threads one at a time.
+class trace_recorder {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    /// Times are counted from `start`. A file that is there is kept, as FILE.1.
+    ///
+    /// \errors `errc::invalid_config` when the file cannot be opened.
+    static result<std::unique_ptr<trace_recorder>> open(
+        const std::string& file, time_point start, trace_limits limits = {});
+
+    /// Writes what waits.
+    ~trace_recorder();
+    trace_recorder(const trace_recorder&) = delete;
+    trace_recorder& operator=(const trace_recorder&) = delete;
+
+    /// \param steps answers that the request got from the shards.
+    void record(const scheduler::entry& what, std::uint32_t steps);
+
+private:
+    struct writer;
+    trace_recorder(std::unique_ptr<writer> w, time_point start);
+
+    std::unique_ptr<writer> writer_;
+    time_point start_;
+};
+
+}  // namespace truffula::app
