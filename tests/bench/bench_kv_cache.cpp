@@ -1,4 +1,5 @@
 // Blocks and prefix cache: allocation, matching, memory. Run by hand, in a release build.
+#include "bench/figures.hpp"
 #include "truffula/kv_cache/block_allocator.hpp"
 
 #include <algorithm>
@@ -7,28 +8,37 @@
 #include <functional>
 #include <numeric>
 #include <random>
+#include <string>
 #include <unistd.h>
 #include <vector>
 
 namespace {
 
 using namespace truffula::kv_cache;
+namespace bench = truffula::bench;
 using clock_type = std::chrono::steady_clock;
 using ids = std::vector<std::uint32_t>;
 
 constexpr std::uint32_t prompt_length = 4096;
 constexpr int rounds = 2000;
 
-void measure(const char* what, const std::function<void()>& run) {
-    std::vector<double> us;
+/// Microseconds that each of `rounds` runs takes.
+std::vector<double> time_of(const std::function<void()>& run) {
+    std::vector<double> times;
     for (int i = 0; i < rounds; ++i) {
         const auto start = clock_type::now();
         run();
-        us.push_back(std::chrono::duration<double, std::micro>(clock_type::now() - start).count());
+        times.push_back(
+            std::chrono::duration<double, std::micro>(clock_type::now() - start).count());
     }
-    std::sort(us.begin(), us.end());
-    std::printf(
-        "%-66s p50 %8.2f us  p99 %8.2f us\n", what, us[us.size() / 2], us[us.size() * 99 / 100]);
+    return times;
+}
+
+/// Prints them, and the median beside its goal.
+void measure(const std::string& what, double goal, const std::function<void()>& run) {
+    const auto times = time_of(run);
+    bench::report(what, "us", times);
+    bench::judge(what, bench::median(times), goal, "us");
 }
 
 block_request asking(const ids& prompt) {
@@ -62,10 +72,9 @@ void allocate_and_free(std::uint32_t block_size) {
     block_request r;
     r.prompt_tokens = prompt_length - 256;
     r.new_tokens = 257;
-    char name[80];
-    std::snprintf(
-        name, sizeof name, "allocate + free 4,096 tokens, 1 million blocks of %u", block_size);
-    measure(name, [&] { (void)a.allocate(r); });
+    measure("4,096 tokens taken and freed, blocks of " + std::to_string(block_size), 5, [&] {
+        (void)a.allocate(r);
+    });
 }
 
 void match(std::uint32_t block_size, bool is_shuffled) {
@@ -89,22 +98,15 @@ void match(std::uint32_t block_size, bool is_shuffled) {
         prompts.push_back(std::move(next));
     }
     const auto any = [&]() -> const ids& { return prompts[random() % prompts.size()]; };
-    char name[80];
-    const auto* order = is_shuffled ? "shuffled" : "in order";
-    std::snprintf(
-        name,
-        sizeof name,
-        "match 4,096 tokens, %zu cached blocks of %u, %s",
-        a.counts().cached,
-        block_size,
-        order);
-    measure(name, [&] {
+    const auto name = "of 4,096 tokens, " + std::to_string(cached) + " blocks of " +
+                      std::to_string(block_size) + (is_shuffled ? ", shuffled" : ", in order");
+    measure("match " + name, block_size == 1 ? 200 : 50, [&] {
         block_memo memo;
         const auto offer = a.look_up(asking(any()), memo);
         if (offer.cached_tokens + block_size < prompt_length) std::abort();
     });
-    std::snprintf(name, sizeof name, "  match + hold + free, %s", order);
-    measure(name, [&] { (void)a.allocate(asking(any())); });
+    bench::report(
+        "match and hold " + name, "us", time_of([&] { (void)a.allocate(asking(any())); }));
 }
 
 /// Bytes of this process that are in memory.
@@ -130,16 +132,13 @@ void memory() {
         got->confirm(prompt);
     }
     const auto bytes = resident() - before;
-    std::printf(
-        "memory: %zu bytes for %zu cached blocks of 1 token: %.1f bytes a block\n",
-        bytes,
-        a.counts().cached,
-        static_cast<double>(bytes) / blocks);
-    measure("evict 4,096 blocks of 1 for a new prompt, and take it in", [&] {
+    bench::judge("memory of a cached block of 1", static_cast<double>(bytes) / blocks, 64, "bytes");
+    const auto take_in = [&] {
         const auto prompt = random_ids(random, prompt_length);
         auto got = a.allocate(asking(prompt));
         got->confirm(prompt);
-    });
+    };
+    bench::report("4,096 blocks of 1 evicted for a new prompt", "us", time_of(take_in));
 }
 
 }  // namespace
