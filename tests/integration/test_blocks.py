@@ -79,7 +79,7 @@ def test_answers_are_the_same_with_and_without_cache_and_chunks(sims, routers, w
         hits = metric(router, "truffula_prefix_hit_tokens")
         router.stop()
         for report in group.stop():
-            assert (report["cached_prompt_tokens"] > 10_000) == ("--prefix-caching" in flags), name
+            assert (report["cached_prompt_tokens"] > 1_000) == ("--prefix-caching" in flags), name
             assert (report["cut_prompts"] > 0) == ("--chunked-prefill" in shard), name
             assert report["cached_prompt_tokens"] == hits, name
             assert report["live_requests"] == 0
