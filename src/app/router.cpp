@@ -1,19 +1,15 @@
 #include "app/router.hpp"
 
 #include "app/engine_metrics.hpp"
+#include "app/model_parts.hpp"
 #include "app/request_metrics.hpp"
+#include "app/room_settings.hpp"
 #include "app/trace_recorder.hpp"
-#include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/docs.hpp"
 #include "truffula/api/native.hpp"
-#include "truffula/api/openai/fault.hpp"
 #include "truffula/api/openai/routes.hpp"
-#include "truffula/api/validate.hpp"
-#include "truffula/api/vision.hpp"
-#include "truffula/batching/block_rules.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/http/server.hpp"
-#include "truffula/scheduler/settings_of.hpp"
 #include "truffula/telemetry/registry.hpp"
 #include "truffula/text/model_files.hpp"
 
@@ -25,15 +21,9 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdlib>
-#include <ctime>
 #include <exception>
-#include <filesystem>
-#include <fstream>
 #include <future>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <thread>
@@ -49,134 +39,6 @@ using namespace std::chrono_literals;
 constexpr auto poll_interval = 20ms;
 constexpr auto farewell = 2s;  ///< For the last error events to reach their readers.
 
-std::size_t http_threads(const config::settings& s) {
-    if (s.server.http_threads > 0) return s.server.http_threads;
-    return std::max(std::thread::hardware_concurrency(), 2U) - 1;
-}
-
-http::server_settings server_settings(const config::settings& s) {
-    http::server_settings to;
-    to.address = s.server.hostname;
-    to.port = s.server.port;
-    to.threads = http_threads(s);
-    to.max_body_bytes = s.server.max_body_bytes;
-    to.read_timeout = std::chrono::seconds{s.server.read_timeout_s};
-    to.write_timeout = std::chrono::seconds{s.server.write_timeout_s};
-    if (s.server.compat == "openai") to.describe_refusal = api::openai::describe_refusal;
-    to.cors.allow_origin = s.server.cors_allow_origin;
-    to.cors.allow_method = s.server.cors_allow_method;
-    to.cors.allow_header = s.server.cors_allow_header;
-    to.cors.expose_header = s.server.cors_expose_header;
-    to.cors.allow_credentials = s.server.cors_allow_credentials;
-    return to;
-}
-
-shard::group_settings group_settings(const config::settings& s) {
-    shard::group_settings to;
-    to.master = s.master_address();
-    to.call_timeout = std::chrono::seconds{s.shard.call_timeout_s};
-    to.warmup_timeout = std::chrono::seconds{s.shard.warmup_timeout_s};
-    to.connect_timeout = std::chrono::seconds{s.shard.connect_timeout_s};
-    to.warmup.max_input_length = s.batching.max_input_length;
-    to.warmup.max_prefill_tokens = s.batching.max_batch_prefill_tokens;
-    to.warmup.max_total_tokens = s.batching.max_total_tokens;
-    return to;
-}
-
-/// As requests without an api token name them.
-std::vector<adapter::adapter_ref> pinned_adapters(const config::settings& s) {
-    std::vector<adapter::adapter_ref> pinned;
-    for (const auto& id : s.adapters.pinned) {
-        api::generate_parameters asked;
-        asked.adapter_id = id;
-        pinned.push_back(api::choose_adapter(asked, s.adapters.adapter_source, std::nullopt).ref);
-    }
-    return pinned;
-}
-
-batching::engine_settings engine_settings(const config::settings& s) {
-    batching::engine_settings to;
-    to.scheduling = scheduler::settings_of(s);
-    to.scheduling.adapters.pinned = pinned_adapters(s);
-    to.scheduling.hash_seed = api::random_seed();
-    to.joining = scheduler::join_settings_of(s);
-    to.eager_prefill = s.batching.eager_prefill;
-    to.paced_adapter_calls = s.adapters.adapter_calls == "paced";
-    to.max_batch_prefill_tokens = s.batching.max_batch_prefill_tokens;
-    to.max_undelivered_bytes = std::size_t{s.batching.max_undelivered_mib} << 20U;
-    to.max_stream_bytes = std::size_t{s.server.stream_buffer_kib} << 10U;
-    to.connect = [settings = group_settings(s)] { return shard::start_group(settings); };
-    to.total_budget = [s](const shard::started_group& group) -> result<std::uint32_t> {
-        const auto supported = group.max_supported_total_tokens;
-        const auto total = config::total_token_budget(s, supported, group.info.supports_generation);
-        const auto& model = group.info;
-        if (auto ok = config::check_budgets(s, total, model.chunked_prefill); !ok) {
-            return ok.error();
-        }
-        auto ok = batching::check_blocks(model, total, s.batching.prefix_caching);
-        if (!ok) return ok.error();
-        return total;
-    };
-    return to;
-}
-
-api::static_facts facts(const config::settings& s, const text::model_files& files) {
-    api::static_facts to;
-    to.model_id = s.text.tokenizer_name;
-    to.model_sha = files.sha;
-    to.started = std::time(nullptr);
-    to.max_concurrent_requests = s.server.max_concurrent_requests;
-    // Weighing knows no smallest batch.
-    to.waiting_served_ratio = config::joining_ratio(s).value_or(0.0F);
-    to.max_waiting_tokens = s.batching.max_waiting_tokens;
-    to.validation_workers = s.text.validation_workers;
-    to.eager_prefill = s.batching.eager_prefill;
-    to.version = config::version;
-    if (!s.telemetry.request_logger_url.empty()) {
-        to.request_logger_url = s.telemetry.request_logger_url;
-    }
-    return to;
-}
-
-/// The model's tokenizer; none, with a warning that says what follows, when there is no file.
-std::shared_ptr<const api::encoder> load_encoder(const text::model_files& files) {
-    constexpr auto consequence =
-        "prompt lengths are not checked, and /tokenize and truncate have no effect";
-    if (files.tokenizer.tokenizer_json.empty()) {
-        spdlog::warn("found no tokenizer.json: {}", consequence);
-        return nullptr;
-    }
-    auto loaded = text::tokenizer::load(files.tokenizer);
-    if (!loaded) {
-        spdlog::warn("{}: {}", loaded.error().detail, consequence);
-        return nullptr;
-    }
-    spdlog::info("tokenizer of {}", files.tokenizer.tokenizer_json.string());
-    return api::make_encoder(std::move(*loaded));
-}
-
-std::string text_of(const std::filesystem::path& file) {
-    std::ifstream in{file, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
-}
-
-/// How the model sees images; nothing for one that does not, or without a tokenizer to count with.
-std::shared_ptr<const api::vision> load_vision(const text::model_files& files, bool has_encoder) {
-    if (files.config.empty()) return nullptr;
-    const auto preprocessor = files.config.parent_path() / "preprocessor_config.json";
-    auto found = api::vision::read(text_of(files.config), text_of(preprocessor));
-    if (!found) {
-        spdlog::warn("{}: images in prompts are not read", found.error().detail);
-        return nullptr;
-    }
-    if (*found && !has_encoder) {
-        spdlog::warn("without tokenizer images in prompts are not read");
-        return nullptr;
-    }
-    if (*found) spdlog::info("the model reads images");
-    return *found;
-}
-
 std::unique_ptr<telemetry::request_logger> make_request_logger(
     const config::settings& s, telemetry::registry& metrics) {
     if (s.telemetry.request_logger_url.empty()) return nullptr;
@@ -190,18 +52,6 @@ std::unique_ptr<telemetry::request_logger> make_request_logger(
     return std::make_unique<telemetry::request_logger>(
         std::move(to),
         telemetry::request_logger_events{count("sent"), count("failed"), count("dropped")});
-}
-
-/// The model's chat templates; none, with a warning that says what follows, when there are none.
-std::optional<text::chat_template> load_chat_template(const text::model_files& files) {
-    constexpr auto consequence = "/v1/chat/completions and apply_chat_template are refused";
-    auto loaded = text::chat_template::load(files.chat);
-    if (!loaded) {
-        spdlog::warn("{}: {}", loaded.error().detail, consequence);
-        return std::nullopt;
-    }
-    if (!loaded->has_templates()) spdlog::warn("found no chat template: {}", consequence);
-    return std::move(*loaded);
 }
 
 }  // namespace
@@ -266,10 +116,7 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->chat = chat;
     to->workers = workers;
     to->observer = request_events;
-    to->limits.max_best_of = settings.server.max_best_of;
-    to->limits.max_stop_sequences = settings.server.max_stop_sequences;
-    to->limits.max_input_length = settings.batching.max_input_length;
-    to->limits.max_total_tokens = settings.batching.max_total_tokens;
+    to->limits = request_limits(settings);
     to->facts = facts(settings, files);
     to->vision = vision;
     to->logs_api_tokens = settings.telemetry.request_logger_api_token;

@@ -51,6 +51,7 @@ public:
     boost::asio::cancellation_slot slot() { return stop_.slot(); }
 
 private:
+    static constexpr std::string_view plain_text = "text/plain; charset=utf-8";
     struct parsed;  // in the source: Beast's types are costly to include
 
     boost::asio::awaitable<bool> serve_one();

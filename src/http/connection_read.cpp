@@ -1,0 +1,148 @@
+// How a connection reads requests. Beast's parser is used here only.
+#include "http/connection.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http.hpp>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+
+namespace truffula::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace bhttp = boost::beast::http;
+using boost::system::error_code;
+
+constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t max_discarded = 16U << 20U;  // bytes of a body that is too large
+constexpr std::string_view body_too_large =
+    "Failed to buffer the request body: length limit exceeded";
+
+/// The answer to bytes that are no request.
+int status_of(const error_code& ec) {
+    if (ec == bhttp::error::header_limit) return 431;
+    if (ec == bhttp::error::bad_version) return 505;
+    return 400;
+}
+
+std::string lower(std::string_view text) {
+    std::string out{text};
+    std::ranges::transform(out, out.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    });
+    return out;
+}
+
+}  // namespace
+
+struct connection::parsed {
+    bhttp::request_parser<bhttp::string_body> parser;
+};
+
+/// The next request; none when there is none, or it was refused (`must_close_` says what then).
+/// What the parser needs is gone when it has returned.
+asio::awaitable<std::shared_ptr<request>> connection::read_message() {
+    deadline_->set(server_->settings.read_timeout);
+    parsed in;
+    const bool is_complete = co_await read_request(in);
+    deadline_->clear();
+    if (!is_complete) co_return nullptr;
+    auto& message = in.parser.get();
+    auto r = std::make_shared<request>();
+    r->received = std::chrono::steady_clock::now();
+    r->thread = thread_;
+    r->method = message.method_string();
+    auto target = split_target({message.target().data(), message.target().size()});
+    r->path = std::move(target.path);
+    r->query = std::move(target.query);
+    for (const auto& field : message) {
+        r->headers.emplace_back(
+            lower({field.name_string().data(), field.name_string().size()}), field.value());
+    }
+    r->body = std::move(message.body());
+    must_close_ = !message.keep_alive() || server_->is_closing;
+    co_return r;
+}
+
+/// Head and body; false when there is none, or it was refused (`must_close_` says what then).
+asio::awaitable<bool> connection::read_request(parsed& in) {
+    auto& parser = in.parser;
+    parser.header_limit(static_cast<std::uint32_t>(server_->settings.max_header_bytes));
+    parser.body_limit(boost::none);
+    must_close_ = true;
+    has_origin_ = false;
+    is_http_1_0_ = false;
+    path_.clear();
+    auto [ec, n] = co_await bhttp::async_read_header(socket_, buffer_, parser, tuple_awaitable);
+    if (ec) {
+        const bool is_closed =
+            ec == bhttp::error::end_of_stream ||
+            ec.category() != bhttp::make_error_code(bhttp::error::bad_method).category();
+        if (!is_closed) co_await refuse(status_of(ec), std::string{}, true);
+        co_return false;
+    }
+    auto& message = parser.get();
+    is_http_1_0_ = message.version() < 11;
+    const auto origin = message.find(bhttp::field::origin);
+    has_origin_ = origin != message.end();
+    if (has_origin_) origin_ = std::string{origin->value()};
+    path_ = split_target({message.target().data(), message.target().size()}).path;
+    const auto fields = std::distance(message.begin(), message.end());
+    if (static_cast<std::size_t>(fields) > server_->settings.max_headers) {
+        co_await refuse(431, std::string{}, true);
+        co_return false;
+    }
+    const auto limit = server_->settings.max_body_bytes;
+    if (const auto length = parser.content_length(); length && *length > limit) {
+        co_return co_await discard_body(in);
+    }
+    parser.body_limit(limit);
+    if (bhttp::token_list{message[bhttp::field::expect]}.exists("100-continue")) {
+        const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        std::tie(ec, n) = co_await asio::async_write(socket_, asio::buffer(go_on), tuple_awaitable);
+        if (ec) co_return false;
+    }
+    if (!parser.is_done()) {
+        std::tie(ec, n) = co_await bhttp::async_read(socket_, buffer_, parser, tuple_awaitable);
+    }
+    if (!ec) co_return true;
+    if (ec == bhttp::error::body_limit) {
+        co_await refuse(413, std::string{body_too_large}, true);
+    } else if (
+        ec.category() == bhttp::make_error_code(bhttp::error::bad_method).category() &&
+        ec != bhttp::error::partial_message) {
+        co_await refuse(status_of(ec), std::string{}, true);
+    }
+    co_return false;
+}
+
+/// A body beyond the limit is read and thrown away, within reason, so that the connection can go
+/// on.
+asio::awaitable<bool> connection::discard_body(parsed& in) {
+    auto& parser = in.parser;
+    auto left = *parser.content_length();
+    const bool expects = parser.get()[bhttp::field::expect].size() > 0;
+    const bool is_bounded = left <= max_discarded && !expects && parser.keep_alive();
+    const auto held = std::min<std::uint64_t>(left, buffer_.size());
+    buffer_.consume(static_cast<std::size_t>(held));
+    left -= held;
+    while (is_bounded && left > 0) {
+        std::array<char, 16'384> rubbish;
+        const auto want = std::min<std::uint64_t>(left, rubbish.size());
+        auto [ec, n] = co_await socket_.async_read_some(
+            asio::buffer(rubbish.data(), static_cast<std::size_t>(want)), tuple_awaitable);
+        if (ec) co_return false;
+        left -= n;
+    }
+    co_await refuse(413, std::string{body_too_large}, !is_bounded);
+    must_close_ = !is_bounded;
+    co_return false;
+}
+
+}  // namespace truffula::http
