@@ -25,8 +25,11 @@ bool join_terms::allow(const waiting_now& who) const {
     // If they do not join now they wait for a step more: that counts already.
     const auto waited =
         seconds(who.waited) + static_cast<double>(who.count) * seconds(weigh->next_step);
-    const auto stalled = static_cast<double>(weigh->running + who.blocked) * seconds(weigh->stall);
-    return waited * static_cast<double>(weigh->ttft_weight) >= stalled;
+    // A stall delays those who wait for a slot, too: their wait is for a first token.
+    const auto weight = static_cast<double>(weigh->ttft_weight);
+    const auto delayed =
+        static_cast<double>(weigh->running) + weight * static_cast<double>(who.blocked);
+    return waited * weight >= delayed * seconds(weigh->stall);
 }
 
 void moving_average::add(steady_clock::duration sample) {

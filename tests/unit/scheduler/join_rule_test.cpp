@@ -60,6 +60,9 @@ TEST_CASE("join rule: auto counts those who wait for a slot as stalled, too", "[
     const auto rule = weighing();
     CHECK_FALSE(rule.terms(20).allow({2, 299ms, 10}));
     CHECK(rule.terms(20).allow({2, 300ms, 10}));
+    // Their wait weighs as much as that of those who may join.
+    CHECK_FALSE(weighing(4.0F).terms(20).allow({2, 149ms, 10}));
+    CHECK(weighing(4.0F).terms(20).allow({2, 151ms, 10}));
 }
 
 TEST_CASE("join rule: auto counts the step that they would wait more", "[scheduler]") {
