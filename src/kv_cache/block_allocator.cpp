@@ -76,6 +76,11 @@ std::size_t block_allocator::available() const noexcept {
     return pool_->free.size() + (pool_->tree ? pool_->tree->unreferenced() : 0);
 }
 
+bool block_allocator::needs_second_look(const block_memo& memo) const noexcept {
+    const bool was_matched = pool_->tree && memo.version != 0;
+    return was_matched && memo.version != pool_->tree->version() && memo.fresh > available();
+}
+
 /// Tokens of a prompt that nobody has counted out can neither be found nor kept.
 bool block_allocator::is_shared(const block_request& request) const {
     return pool_->tree && !request.ids.empty() && request.ids.size() == request.prompt_tokens;

@@ -46,6 +46,10 @@ std::variant<batch_room::reservation, wait_reason> batch_room::take(
             request.scope.salt = number_of(e.adapter->tenant, limits_.hash_seed);
         }
         request.reads_cache = !what.prefill_logprobs;
+        if (blocks_->needs_second_look(e.memo)) {
+            if (second_looks_ == most_second_looks) return wait_reason::blocks;
+            ++second_looks_;
+        }
         offer = blocks_->look_up(request, e.memo);
         if (!offer.fits) return wait_reason::blocks;
     } else if (running_.total_with(input, output) > limits_.total_tokens) {

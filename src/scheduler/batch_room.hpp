@@ -39,12 +39,18 @@ public:
     std::variant<reservation, wait_reason> take(entry& e, std::uint32_t adapter_index);
 
 private:
+    /// Whenever a prompt was taken into the cache, all that wait for blocks might share it. To
+    /// match each of them again would take longer than forming the batch; the first ones may, and
+    /// all may when there are blocks enough without.
+    static constexpr int most_second_looks = 4;
+
     std::optional<std::uint32_t> prefill_tokens_of(std::uint32_t to_compute) const;
 
     limits limits_;
     const batch_cost& running_;
     std::optional<kv_cache::block_allocator>& blocks_;
     batch_cost joining_;  // the new batch alone: what it has to compute
+    int second_looks_ = 0;
 };
 
 }  // namespace truffula::scheduler

@@ -109,6 +109,10 @@ public:
     /// Blocks that no request holds.
     std::size_t available() const noexcept;
 
+    /// Whether the request that `memo` is of fits only if its match has become longer since, which
+    /// to see takes matching it again.
+    bool needs_second_look(const block_memo& memo) const noexcept;
+
     /// What `request` would take. Changes nothing.
     /// \param memo of an earlier look at the same request: spares the look when nothing has changed
     /// that could make it fit, and is brought up to date.
