@@ -156,10 +156,12 @@ std::optional<error> adapter_table::impl::refused(
 credential adapter_table::impl::open_claim(
     adapter_key key, const std::string& token, const std::string& tenant, time_point since) {
     const auto who = next_credential++;
-    claims[who] = {key, token, tenant, 0, since, false, false};
+    auto& line = download_lines[tenant];
+    ++line.open;
+    line.last_turn = std::max(line.last_turn + 1, download_turn);
+    const auto& c = claims[who] = {key, token, tenant, 0, since, line.last_turn, false, false};
     records[key].claims[token] = who;
-    ++claims_of_tenant[tenant];
-    want_download.insert({since, who});
+    want_download.insert(place_of(who, c));
     return who;
 }
 
@@ -167,10 +169,10 @@ void adapter_table::impl::close_claim(credential who) {
     const auto found = claims.find(who);
     if (found == claims.end()) return;
     const auto& c = found->second;
-    want_download.erase({c.since, who});
+    want_download.erase(place_of(who, c));
     records[c.key].claims.erase(c.token);
-    const auto tenant = claims_of_tenant.find(c.tenant);
-    if (--tenant->second == 0) claims_of_tenant.erase(tenant);
+    const auto line = download_lines.find(c.tenant);
+    if (--line->second.open == 0) download_lines.erase(line);
     claims.erase(found);
 }
 
@@ -278,9 +280,9 @@ result<adapter_table::joined> adapter_table::join(const adapter_ref& ref, time_p
     const auto open = r.claims.find(token);
     credential who = open == r.claims.end() ? 0 : open->second;
     if (who == 0) {
-        const auto count = t.claims_of_tenant.find(ref.tenant);
-        if (count != t.claims_of_tenant.end() &&
-            count->second >= t.settings.max_downloads_per_tenant) {
+        const auto line = t.download_lines.find(ref.tenant);
+        if (line != t.download_lines.end() &&
+            line->second.open >= t.settings.max_downloads_per_tenant) {
             t.refresh(key);
             return error{
                 errc::overloaded,

@@ -36,7 +36,7 @@ std::size_t adapter_table::impl::loads_under_way() const {
 void adapter_table::impl::due_downloads(time_point now, std::size_t limit, std::vector<call>& out) {
     for (auto at = want_download.begin(); at != want_download.end();) {
         if (out.size() >= limit || downloads_under_way >= settings.download_concurrency) return;
-        const auto who = at->second;
+        const auto who = std::get<2>(*at);
         auto& c = claims.at(who);
         auto& r = records[c.key];
         // Its weights are on the way with another token: once they are here this is a proof only.
@@ -48,6 +48,7 @@ void adapter_table::impl::due_downloads(time_point now, std::size_t limit, std::
         }
         at = want_download.erase(at);
         c.is_sent = true;
+        download_turn = std::max(download_turn, c.turn);
         if (r.state == adapter_state::unknown) r.state = adapter_state::downloading;
         ++downloads_under_way;
         out.push_back(make_call(call_kind::download, c.key, who, now));

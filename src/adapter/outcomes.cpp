@@ -182,7 +182,7 @@ void adapter_table::shards_lost(
         const auto open = r.claims;
         for (const auto& [token, who] : open) {
             auto& c = t.claims.at(who);
-            if (std::exchange(c.is_sent, false)) t.want_download.insert({c.since, who});
+            if (std::exchange(c.is_sent, false)) t.want_download.insert(t.place_of(who, c));
             if (r.waiting == 0) t.close_claim(who);
         }
     }

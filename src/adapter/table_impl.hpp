@@ -20,8 +20,16 @@ struct claim {
     std::string tenant;
     std::size_t pending = 0;  ///< Entries that wait for the proof.
     time_point since;
+    std::uint64_t turn = 0;  ///< Among the downloads of all tenants.
     bool is_sent = false;
     bool is_internal = false;  ///< For entries that are granted already.
+};
+
+/// Who asks for downloads. Each tenant's take successive turns, from the one that is served now:
+/// however many one asks for at once, another's first waits for one of each tenant.
+struct download_line {
+    std::size_t open = 0;         ///< Claims.
+    std::uint64_t last_turn = 0;  ///< Of the last one that was opened.
 };
 
 /// Why a token, or an adapter, is refused for a while.
@@ -135,16 +143,21 @@ struct adapter_table::impl {
     std::uint32_t next_index = 1;
     std::unordered_map<std::string, adapter_key> by_identity;
     std::unordered_map<std::string, adapter_key> preloaded_by_ids;
-    std::unordered_map<std::string, std::size_t> claims_of_tenant;
+    std::unordered_map<std::string, download_line> download_lines;  // by tenant
+    std::uint64_t download_turn = 0;                                // of the last that was sent
     std::map<credential, claim> claims;
     std::map<std::uint64_t, open_call> calls;
     std::uint64_t next_call = 1;
     credential next_credential = 1;
 
-    by_age want_download;            // claims not sent
-    std::set<wish> want_load;        // by the rank of their first waiter, then by its age
-    by_age forgettable;              // keys, by last use
-    std::set<adapter_key> resident;  // loading, ready, draining, offloading
+    using download_place = std::tuple<std::uint64_t, time_point, credential>;
+    static download_place place_of(credential who, const claim& c) {
+        return {c.turn, c.since, who};
+    }
+    std::set<download_place> want_download;  // claims not sent, by turn, then by age
+    std::set<wish> want_load;                // by the rank of their first waiter, then by its age
+    by_age forgettable;                      // keys, by last use
+    std::set<adapter_key> resident;          // loading, ready, draining, offloading
     std::set<adapter_key> draining;
     std::set<adapter_key> offloading;
     std::set<std::pair<double, adapter_key>> idle;  // may be evicted, the least worth first

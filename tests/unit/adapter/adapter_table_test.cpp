@@ -504,6 +504,34 @@ TEST_CASE("adapter table: downloads that wait are capped per tenant", "[adapter]
     CHECK(d.table.join(ref, d.now).has_value());
 }
 
+TEST_CASE("adapter table: a tenant's downloads hold up those of others by one each", "[adapter]") {
+    adapter::table_settings s;
+    s.download_concurrency = 1;
+    table_driver d{s};
+    auto ref = named("");
+    const auto ask = [&](const char* tenant, std::string id) {
+        ref.tenant = tenant;
+        ref.what.ids = {std::move(id)};
+        d.wait_for(ref);
+        d.now += 1ms;
+    };
+    for (int i = 0; i < 20; ++i) ask("red", "red" + std::to_string(i));
+    std::vector<std::string> order;
+    const auto serve_one = [&] {
+        for (const auto& c : d.due()) {
+            if (c.kind == call_kind::download) order.push_back(c.what.ids.front());
+            d.succeed(c);
+        }
+    };
+    while (order.size() < 5) serve_one();
+    ask("blue", "blue0");
+    ask("blue", "blue1");
+    ask("green", "green0");
+    while (order.size() < 11) serve_one();
+    order.erase(order.begin(), order.begin() + 5);
+    CHECK(order == std::vector<std::string>{"blue0", "green0", "red5", "blue1", "red6", "red7"});
+}
+
 TEST_CASE("adapter table: adapters are loaded in the order of their waiters' ranks", "[adapter]") {
     table_driver d{with_slots(1)};
     const auto later = d.wait_for(named("later"));
