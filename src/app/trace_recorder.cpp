@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -33,7 +34,20 @@ struct trace_recorder::writer {
               spdlog::async_overflow_policy::overrun_oldest)) {
         lines->set_pattern("%v");
         lines->flush_on(spdlog::level::info);
+        lines->set_error_handler([this](const std::string& why) {
+            if (failed++ == 0) spdlog::warn("record_trace: cannot write: {}", why);
+        });
     }
+
+    /// The queue's thread ends first: it still counts.
+    std::size_t close() {
+        const auto overrun = pool->overrun_counter();
+        lines.reset();
+        pool.reset();
+        return overrun + failed;
+    }
+
+    std::atomic<std::size_t> failed{0};  // lines that the disk did not take
 
     std::shared_ptr<spdlog::details::thread_pool> pool;
     std::shared_ptr<spdlog::async_logger> lines;
@@ -56,8 +70,8 @@ trace_recorder::trace_recorder(std::unique_ptr<writer> w, time_point start)
     : writer_(std::move(w)), start_(start) {}
 
 trace_recorder::~trace_recorder() {
-    const auto lost = writer_->pool->overrun_counter();
-    if (lost > 0) spdlog::warn("record_trace: {} requests were not written in time", lost);
+    const auto lost = writer_->close();
+    if (lost > 0) spdlog::warn("record_trace: {} requests are not in the trace", lost);
 }
 
 void trace_recorder::record(const scheduler::entry& what, std::uint32_t steps) {

@@ -13,8 +13,9 @@ namespace truffula::app {
 
 /// How much a recorder keeps.
 struct trace_limits {
-    std::size_t file_bytes = 256U << 20U;  ///< Then FILE becomes FILE.1 and a new one begins.
-    std::size_t lines_waiting = 8192;      ///< To be written; beyond it the oldest are lost.
+    std::size_t file_bytes =
+        256U << 20U;                   ///< Then t.jsonl becomes t.1.jsonl, and a new one begins.
+    std::size_t lines_waiting = 8192;  ///< To be written; beyond it the oldest are lost.
 };
 
 /// Writes a line of JSON for each request that was answered: when it came, adapter, tenant, tokens
@@ -25,13 +26,13 @@ class trace_recorder {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
-    /// Times are counted from `start`. A file that is there is kept, as FILE.1.
+    /// Times are counted from `start`. A file t.jsonl that is there is kept, as t.1.jsonl.
     ///
     /// \errors `errc::invalid_config` when the file cannot be opened.
     static result<std::unique_ptr<trace_recorder>> open(
         const std::string& file, time_point start, trace_limits limits = {});
 
-    /// Writes what waits.
+    /// Writes what waits, and says how many lines were lost.
     ~trace_recorder();
     trace_recorder(const trace_recorder&) = delete;
     trace_recorder& operator=(const trace_recorder&) = delete;

@@ -104,3 +104,10 @@ TEST_CASE("trace recorder: a file that cannot be written is an error that names 
     CHECK(opened.error().code == errc::invalid_config);
     CHECK(opened.error().detail.find("/proc/no/such/t.jsonl") != std::string::npos);
 }
+
+TEST_CASE("trace recorder: a disk that is full ends nothing", "[app]") {
+    auto opened = app::trace_recorder::open("/dev/full", {});
+    REQUIRE(opened.has_value());
+    for (int i = 0; i < 100; ++i) (*opened)->record(entry_of("sql", {}), 1);
+    opened->reset();
+}

@@ -254,13 +254,24 @@ TEST_CASE("prefix cache: a look that cannot help is spared", "[kv_cache]") {
     CHECK_FALSE(a.look_up(asking(big), memo).fits);
     CHECK(memo.fresh == 3);
     CHECK(memo.version != 0);
-    CHECK_FALSE(a.needs_second_look(memo));  // nothing was taken in since
-    CHECK_FALSE(a.needs_second_look({}));    // it was never looked at
-    holder->confirm(ids{9, 9, 9});
-    CHECK(a.needs_second_look(memo));
     holder.reset();
-    CHECK_FALSE(a.needs_second_look(memo));  // there are enough blocks now
     CHECK(a.look_up(asking(big), memo).fits);
     pass(a, ids{1, 2, 3, 4, 5, 6});  // longer matches are seen with the same memo
     CHECK(a.look_up(asking(big), memo).cached_tokens == 6);
+}
+
+TEST_CASE(
+    "prefix cache: a second look is needed where only a longer match can help", "[kv_cache]") {
+    auto a = caching(8);
+    pass(a, ids{1, 2});
+    auto holder = a.allocate(asking(ids{9, 9, 9, 9, 9}));
+    block_memo memo;
+    CHECK_FALSE(a.needs_second_look(memo));  // there was no first one
+    CHECK_FALSE(a.look_up(asking(count_from(1, 8)), memo).fits);
+    CHECK(memo.fresh == 6);
+    CHECK_FALSE(a.needs_second_look(memo));  // nothing was taken in since
+    holder->confirm(ids{9, 9, 9, 9, 9});
+    CHECK(a.needs_second_look(memo));
+    holder.reset();
+    CHECK_FALSE(a.needs_second_look(memo));  // there are enough blocks now
 }
