@@ -208,7 +208,7 @@ void adapter_table::impl::drain(adapter_key key, time_point now, changes& c) {
     auto& r = records[key];
     if (r.running > 0) r.drained_since = now;
     r.state = adapter_state::draining;
-    draining.insert(key);
+    draining.push_back(key);
     refresh(key);
     c.no_longer_ready.push_back(key);
 }

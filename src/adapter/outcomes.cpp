@@ -39,7 +39,7 @@ void adapter_table::impl::fail_adapter(adapter_key key, error why, time_point no
 void adapter_table::impl::release(record& r) {
     const auto key = static_cast<adapter_key>(&r - records.data());
     if (resident.erase(key) > 0) free_memory += r.share;
-    draining.erase(key);
+    std::erase(draining, key);
     offloading.erase(key);
 }
 
@@ -114,7 +114,7 @@ void adapter_table::impl::load_finished(
     }
     // Some shards of the group may have it: all are told to let go before its slot is given on.
     r.state = adapter_state::draining;
-    draining.insert(done.key);
+    draining.push_back(done.key);
     r.is_clean = false;
     r.is_wanted = false;
     fail_adapter(done.key, outcome.error(), now, out);

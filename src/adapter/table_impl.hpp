@@ -158,7 +158,7 @@ struct adapter_table::impl {
     std::set<wish> want_load;                // by the rank of their first waiter, then by its age
     by_age forgettable;                      // keys, by last use
     std::set<adapter_key> resident;          // loading, ready, draining, offloading
-    std::set<adapter_key> draining;
+    std::vector<adapter_key> draining;       // in the order in which they were told to leave
     std::set<adapter_key> offloading;
     std::set<std::pair<double, adapter_key>> idle;  // may be evicted, the least worth first
     by_age busy;  // may be evicted after their cycle time, by when they became ready

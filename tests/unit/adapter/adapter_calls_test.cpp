@@ -99,6 +99,31 @@ TEST_CASE("adapter table: downloads that wait are capped per tenant", "[adapter]
     CHECK(d.table.join(ref, d.now).has_value());
 }
 
+TEST_CASE("adapter table: who was told to leave first is taken off first", "[adapter]") {
+    adapter::table_settings s;
+    s.max_active_adapters = 2;
+    table_driver d{s};
+    const auto known_first = d.wait_for(named("known first"));
+    d.nobody_waits_for(known_first);
+    const auto sooner = d.make_ready("sooner");
+    d.now += 100ms;
+    REQUIRE(d.make_ready("known first") == known_first);
+    d.run(sooner);
+    d.run(known_first);
+    for (const auto* id : {"next", "and next"}) d.wait_for(named(id));
+    for (const auto& c : d.due()) d.succeed(c);
+    d.now += 1900ms;
+    d.due();
+    REQUIRE(d.said.no_longer_ready == std::vector{sooner});
+    d.now += 100ms;
+    d.due();
+    REQUIRE(d.said.no_longer_ready == std::vector{known_first});
+    for (const auto key : {sooner, known_first}) d.table.set_running(key, 0, d.now);
+    // Where calls are short the other would wait for ever behind ever new ones.
+    CHECK(d.due(1).front().key == sooner);
+    CHECK(d.due(1).front().key == known_first);
+}
+
 TEST_CASE("adapter table: a tenant's downloads hold up those of others by one each", "[adapter]") {
     adapter::table_settings s;
     s.download_concurrency = 1;
