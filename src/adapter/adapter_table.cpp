@@ -343,8 +343,10 @@ void adapter_table::served(adapter_key key) {
 
 std::vector<call> adapter_table::due(time_point now, std::size_t limit, changes& out) {
     std::vector<call> calls;
+    const bool downloads_first = impl_->downloads_are_overdue(now);
+    if (downloads_first) impl_->due_downloads(now, limit, calls);
     impl_->due_loads(now, limit, calls, out);
-    impl_->due_downloads(now, limit, calls);
+    if (!downloads_first) impl_->due_downloads(now, limit, calls);
     impl_->forget_least_used(out);
     return calls;
 }

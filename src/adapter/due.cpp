@@ -33,6 +33,13 @@ std::size_t adapter_table::impl::loads_under_way() const {
     return calls.size() - downloads_under_way;
 }
 
+/// Loads go first: they free slots and fill them. Where calls are short they would go for ever,
+/// therefore not before a download that has waited for four cycle times.
+bool adapter_table::impl::downloads_are_overdue(time_point now) const {
+    if (want_download.empty()) return false;
+    return std::get<1>(*want_download.begin()) + settings.cycle_time * 4 <= now;
+}
+
 void adapter_table::impl::due_downloads(time_point now, std::size_t limit, std::vector<call>& out) {
     for (auto at = want_download.begin(); at != want_download.end();) {
         if (out.size() >= limit || downloads_under_way >= settings.download_concurrency) return;

@@ -108,6 +108,7 @@ struct adapter_table::impl {
     void refresh_evictable(adapter_key key);
 
     // due.cpp: which calls to make
+    bool downloads_are_overdue(time_point now) const;
     void due_downloads(time_point now, std::size_t limit, std::vector<call>& out);
     void due_loads(time_point now, std::size_t limit, std::vector<call>& out, changes& c);
     void undrain(changes& c);

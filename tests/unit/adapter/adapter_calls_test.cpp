@@ -124,6 +124,18 @@ TEST_CASE("adapter table: who was told to leave first is taken off first", "[ada
     CHECK(d.due(1).front().key == known_first);
 }
 
+TEST_CASE("adapter table: loads go before downloads, but not for ever", "[adapter]") {
+    table_driver d;
+    const auto wanted = d.wait_for(named("to be loaded"));
+    d.succeed(d.only_due());
+    d.wait_for(named("to be downloaded"));
+    auto waits = GENERATE(0ms, 7999ms, 8000ms);
+    d.now += waits;
+    const auto first = d.due(1).front();
+    CHECK((first.kind == call_kind::load) == (waits < 8s));
+    CHECK((first.key == wanted) == (waits < 8s));
+}
+
 TEST_CASE("adapter table: a tenant's downloads hold up those of others by one each", "[adapter]") {
     adapter::table_settings s;
     s.download_concurrency = 1;
