@@ -1,9 +1,9 @@
 // Blocks and prefix cache: allocation, matching, memory. Run by hand, in a release build.
 #include "bench/figures.hpp"
+#include "bench/timing.hpp"
 #include "truffula/kv_cache/block_allocator.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <numeric>
@@ -16,22 +16,15 @@ namespace {
 
 using namespace truffula::kv_cache;
 namespace bench = truffula::bench;
-using clock_type = std::chrono::steady_clock;
 using ids = std::vector<std::uint32_t>;
 
 constexpr std::uint32_t prompt_length = 4096;
-constexpr int rounds = 2000;
+constexpr std::size_t rounds = 2000;
 
 /// Microseconds that each of `rounds` runs takes.
-std::vector<double> time_of(const std::function<void()>& run) {
-    std::vector<double> times;
-    for (int i = 0; i < rounds; ++i) {
-        const auto start = clock_type::now();
-        run();
-        times.push_back(
-            std::chrono::duration<double, std::micro>(clock_type::now() - start).count());
-    }
-    return times;
+template <class Work>
+std::vector<double> time_of(Work run) {
+    return bench::time_of<bench::microseconds>(rounds, 1, run);
 }
 
 /// Prints them, and the median beside its goal.
@@ -103,7 +96,7 @@ void match(std::uint32_t block_size, bool is_shuffled) {
     measure("match " + name, block_size == 1 ? 200 : 50, [&] {
         block_memo memo;
         const auto offer = a.look_up(asking(any()), memo);
-        if (offer.cached_tokens + block_size < prompt_length) std::abort();
+        bench::check(offer.cached_tokens + block_size >= prompt_length);
     });
     bench::report(
         "match and hold " + name, "us", time_of([&] { (void)a.allocate(asking(any())); }));

@@ -1,5 +1,6 @@
 // What OpenAI's routes do for each token and for each request, without sockets.
 #include "bench/figures.hpp"
+#include "bench/timing.hpp"
 #include "truffula/api/openai/messages.hpp"
 #include "truffula/api/openai/text_body.hpp"
 #include "truffula/api/openai/text_plan.hpp"
@@ -7,36 +8,16 @@
 #include "truffula/api/read_json.hpp"
 #include "truffula/api/validate.hpp"
 
-#include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace {
 
 using namespace truffula;
-using clock_type = std::chrono::steady_clock;
+using bench::check;
 
 constexpr std::size_t rounds = 20;
-
-/// Nanoseconds that each call of `work` takes, by round of `count` calls.
-template <class Work>
-std::vector<double> time_of(std::size_t count, Work work) {
-    std::vector<double> each;
-    for (std::size_t round = 0; round < rounds; ++round) {
-        const auto started = clock_type::now();
-        for (std::size_t i = 0; i < count; ++i) work();
-        const std::chrono::duration<double, std::nano> passed = clock_type::now() - started;
-        each.push_back(passed.count() / static_cast<double>(count));
-    }
-    return each;
-}
-
-void check(bool is_fine) {
-    if (!is_fine) std::abort();
-}
 
 void write_events(const char* what, api::openai::text_writer& writer) {
     inference::step step;
@@ -49,7 +30,7 @@ void write_events(const char* what, api::openai::text_writer& writer) {
         check(writer.step(out, 0, step).has_value());
         check(out.ends_with("\n\n"));
     };
-    bench::report(what, "ns", time_of(100'000, write));
+    bench::report(what, "ns", bench::time_of<bench::nanoseconds>(rounds, 100'000, write));
 }
 
 std::string of_length(std::string body, std::size_t bytes) {
@@ -80,7 +61,10 @@ void read_completions() {
         native.parameters = plan.parameters;
         check(api::check_parameters(native, allowed).has_value());
     };
-    bench::report("completion of 1 KiB parsed and validated", "ns", time_of(5'000, read));
+    bench::report(
+        "completion of 1 KiB parsed and validated",
+        "ns",
+        bench::time_of<bench::nanoseconds>(rounds, 5'000, read));
 }
 
 void read_chats() {
@@ -95,7 +79,10 @@ void read_chats() {
         api::openai::chat_plan chat;
         check(!api::openai::plan_chat(std::move(parsed), "base", plan, chat));
     };
-    bench::report("chat of 1 KiB parsed and checked", "ns", time_of(5'000, read));
+    bench::report(
+        "chat of 1 KiB parsed and checked",
+        "ns",
+        bench::time_of<bench::nanoseconds>(rounds, 5'000, read));
 }
 
 }  // namespace

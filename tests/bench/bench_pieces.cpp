@@ -1,5 +1,6 @@
 // What the HTTP side does for each token and for each request, without sockets.
 #include "bench/figures.hpp"
+#include "bench/timing.hpp"
 #include "generate.pb.h"
 #include "shard/scan.hpp"
 #include "truffula/api/answers.hpp"
@@ -8,36 +9,17 @@
 #include "truffula/api/validate.hpp"
 #include "truffula/shard/read_generation.hpp"
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 namespace {
 
 using namespace truffula;
-using clock_type = std::chrono::steady_clock;
+using bench::check;
 
 constexpr std::size_t rounds = 20;
-
-/// Nanoseconds that each call of `work` takes, by round of `count` calls.
-template <class Work>
-std::vector<double> time_of(std::size_t count, Work work) {
-    std::vector<double> each;
-    for (std::size_t round = 0; round < rounds; ++round) {
-        const auto started = clock_type::now();
-        for (std::size_t i = 0; i < count; ++i) work();
-        const std::chrono::duration<double, std::nano> passed = clock_type::now() - started;
-        each.push_back(passed.count() / static_cast<double>(count));
-    }
-    return each;
-}
-
-void check(bool is_fine) {
-    if (!is_fine) std::abort();
-}
 
 void write_events() {
     inference::token token;
@@ -50,7 +32,7 @@ void write_events() {
         api::append_token_event(out, token);
         check(out.ends_with("\n\n"));
     };
-    bench::report("token event", "ns", time_of(100'000, write));
+    bench::report("token event", "ns", bench::time_of<bench::nanoseconds>(rounds, 100'000, write));
 }
 
 generate::v1::Generation one_token(std::uint64_t request_id) {
@@ -67,7 +49,10 @@ generate::v1::Generation one_token(std::uint64_t request_id) {
 void read_generations() {
     const auto bytes = one_token(77).SerializeAsString();
     const auto read = [&] { check(shard::read_generation(bytes).has_value()); };
-    bench::report("generation of one token read", "ns", time_of(100'000, read));
+    bench::report(
+        "generation of one token read",
+        "ns",
+        bench::time_of<bench::nanoseconds>(rounds, 100'000, read));
 }
 
 void scan_answers() {
@@ -83,7 +68,10 @@ void scan_answers() {
         std::vector<shard::generation_span> spans;
         check(shard::scan_answer(bytes, 0, spans).has_value() && spans.size() == 512);
     };
-    bench::report("step of 512 sequences scanned", "ns", time_of(1'000, scan));
+    bench::report(
+        "step of 512 sequences scanned",
+        "ns",
+        bench::time_of<bench::nanoseconds>(rounds, 1'000, scan));
 }
 
 void read_requests() {
@@ -98,7 +86,10 @@ void read_requests() {
         check(!api::read_json(body, api::generate_body::schema(), &parsed));
         check(api::check_parameters(parsed, allowed).has_value());
     };
-    bench::report("request of 1 KiB parsed and validated", "ns", time_of(5'000, read));
+    bench::report(
+        "request of 1 KiB parsed and validated",
+        "ns",
+        bench::time_of<bench::nanoseconds>(rounds, 5'000, read));
 }
 
 }  // namespace

@@ -1,40 +1,22 @@
 // Chat templates, tool calls and schemas, without HTTP. Run from the project's folder, or with the
 // folder of the templates as argument.
 #include "bench/figures.hpp"
+#include "bench/timing.hpp"
 #include "truffula/text/chat_template.hpp"
 #include "truffula/text/json_schema.hpp"
 #include "truffula/text/tool_reply.hpp"
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
-#include <vector>
 
 namespace {
 
 using namespace truffula;
-using clock_type = std::chrono::steady_clock;
+using bench::check;
 
 constexpr std::size_t rounds = 20;
-
-/// Microseconds that each call of `work` takes, by round of `count` calls.
-template <class Work>
-std::vector<double> time_of(std::size_t count, Work work) {
-    std::vector<double> each;
-    for (std::size_t round = 0; round < rounds; ++round) {
-        const auto started = clock_type::now();
-        for (std::size_t i = 0; i < count; ++i) work();
-        const std::chrono::duration<double, std::micro> passed = clock_type::now() - started;
-        each.push_back(passed.count() / static_cast<double>(count));
-    }
-    return each;
-}
-
-void check(bool is_fine) {
-    if (!is_fine) std::abort();
-}
 
 void render(const std::filesystem::path& folder, const std::string& style) {
     text::chat_template_files files;
@@ -57,7 +39,8 @@ void render(const std::filesystem::path& folder, const std::string& style) {
     }
     prompt.messages += ']';
     prompt.arguments = R"({"bos_token":"<s>","eos_token":"</s>"})";
-    const auto each = time_of(50, [&] { check(loaded->render(prompt).has_value()); });
+    const auto each = bench::time_of<bench::microseconds>(
+        rounds, 50, [&] { check(loaded->render(prompt).has_value()); });
     bench::report("50 messages rendered, " + style, "us", each);
     bench::judge("50 messages rendered, " + style, bench::median(each), 1000, "us");
 }
@@ -73,7 +56,10 @@ void read_replies() {
         }
         check(parser.finish().has_value());
     };
-    bench::report("tool call of 1 kB read in pieces of 4 bytes", "us", time_of(200, read));
+    bench::report(
+        "tool call of 1 kB read in pieces of 4 bytes",
+        "us",
+        bench::time_of<bench::microseconds>(rounds, 200, read));
 }
 
 void check_schemas() {
@@ -83,7 +69,10 @@ void check_schemas() {
     }
     schema += R"("last":{"$ref":"#/$defs/x"}},"$defs":{"x":{"type":"integer"}}})";
     const auto read = [&] { check(text::check_schema(schema, "schema").has_value()); };
-    bench::report("schema of 21 fields checked", "us", time_of(200, read));
+    bench::report(
+        "schema of 21 fields checked",
+        "us",
+        bench::time_of<bench::microseconds>(rounds, 200, read));
 }
 
 }  // namespace
