@@ -74,6 +74,10 @@ trace_recorder::~trace_recorder() {
     if (lost > 0) spdlog::warn("record_trace: {} requests are not in the trace", lost);
 }
 
+std::size_t trace_recorder::lost() const {
+    return writer_->pool->overrun_counter() + writer_->failed;
+}
+
 void trace_recorder::record(const scheduler::entry& what, std::uint32_t steps) {
     const auto came = std::max(what.created - start_, std::chrono::steady_clock::duration{});
     nlohmann::ordered_json line;

@@ -40,6 +40,9 @@ public:
     /// \param steps answers that the request got from the shards.
     void record(const scheduler::entry& what, std::uint32_t steps);
 
+    /// Lines that are not in the file, so far: written too late, or not taken by the disk.
+    std::size_t lost() const;
+
 private:
     struct writer;
     trace_recorder(std::unique_ptr<writer> w, time_point start);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -105,9 +106,13 @@ TEST_CASE("trace recorder: a file that cannot be written is an error that names 
     CHECK(opened.error().detail.find("/proc/no/such/t.jsonl") != std::string::npos);
 }
 
-TEST_CASE("trace recorder: a disk that is full ends nothing", "[app]") {
-    auto opened = app::trace_recorder::open("/dev/full", {});
+TEST_CASE("trace recorder: what a full disk does not take is counted", "[app]") {
+    const auto opened = app::trace_recorder::open("/dev/full", {});
     REQUIRE(opened.has_value());
-    for (int i = 0; i < 100; ++i) (*opened)->record(entry_of("sql", {}), 1);
-    opened->reset();
+    auto& recorder = **opened;
+    CHECK(recorder.lost() == 0);
+    for (int i = 0; i < 3; ++i) recorder.record(entry_of("sql", {}), 1);
+    const auto end = std::chrono::steady_clock::now() + 30s;
+    while (recorder.lost() < 3 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    CHECK(recorder.lost() == 3);
 }
