@@ -192,6 +192,27 @@ TEST_CASE("prefix cache: an adapter's prompts go with its weights", "[scheduler]
     CHECK(w.state.blocks()->cached == 20);
 }
 
+TEST_CASE("prefix cache: four that lacked blocks are matched again for a batch", "[scheduler]") {
+    const auto adapters = GENERATE(4U, 5U, 6U);
+    constexpr std::uint32_t common = 20;
+    scheduler_world w{paged(adapters * common + 15), caching()};
+    const auto ask = [&](std::uint32_t i, std::size_t length) {
+        auto what = prompt(count_from(100 * i, length));
+        what.adapter = "a" + std::to_string(i);
+        return w.submit(what);
+    };
+    for (std::uint32_t i = 0; i < adapters; ++i) ask(i, common);
+    w.run_calls();
+    REQUIRE(w.next(std::nullopt, 1000).size() == adapters);
+    std::vector<scheduler::request_id> waiting;
+    for (std::uint32_t i = 0; i < adapters; ++i) waiting.push_back(ask(i, common + 2));
+    REQUIRE(w.next(std::nullopt, 1000).empty());  // nothing of theirs is cached yet
+    for (auto& r : w.running) r.blocks->confirm(r.what.what->input_ids);
+    // Each needs two blocks now, of fifteen.
+    CHECK(w.next(std::nullopt, 1000) == std::vector(waiting.begin(), waiting.begin() + 4));
+    CHECK(w.next(std::nullopt, 1000) == std::vector(waiting.begin() + 4, waiting.end()));
+}
+
 TEST_CASE("prefix cache: shards that come back have nothing cached", "[scheduler]") {
     scheduler_world w{paged(300), caching()};
     w.submit(prompt(count_from(1, 20)));
