@@ -69,6 +69,9 @@ def test_answers_are_the_same_with_and_without_cache_and_chunks(sims, routers, w
         # A budget that the longest prompts do not fit into: only chunks can take it.
         small = {"--max-batch-prefill-tokens": 256} if "--chunked-prefill" in shard else {}
         router = with_tokenizer(routers(group, {**OPTIONS, **small}, flags))
+        # What prompts have in common is there before they all come at once, where it is cached.
+        for i in range(ADAPTERS):
+            assert generate(router, COMMON * 3, 1, adapter_id=f"a{i}") == 200
         outcomes = asyncio.run(run_all(router.port, bodies()))
         for o in outcomes:
             o.check(TOKENS)
@@ -79,7 +82,7 @@ def test_answers_are_the_same_with_and_without_cache_and_chunks(sims, routers, w
         hits = metric(router, "truffula_prefix_hit_tokens")
         router.stop()
         for report in group.stop():
-            assert (report["cached_prompt_tokens"] > 1_000) == ("--prefix-caching" in flags), name
+            assert (report["cached_prompt_tokens"] > 10_000) == ("--prefix-caching" in flags), name
             assert (report["cut_prompts"] > 0) == ("--chunked-prefill" in shard), name
             assert report["cached_prompt_tokens"] == hits, name
             assert report["live_requests"] == 0
