@@ -141,19 +141,21 @@ void engine_metrics::undelivered_wait() {
 }
 
 void engine_metrics::blocks(const kv_cache::block_counts& counts) {
-    const auto set = [this](const char* state, std::size_t value) {
-        all_.gauge("truffula_blocks", {{"state", state}}).Set(static_cast<double>(value));
-    };
-    if (counts.free != last_blocks_.free) set("free", counts.free);
-    if (counts.cached != last_blocks_.cached) set("cached", counts.cached);
-    if (counts.used != last_blocks_.used) set("used", counts.used);
+    auto last = last_blocks_;
     // Shards that came back start from nothing.
-    if (counts.prompt_tokens < last_blocks_.prompt_tokens) last_blocks_ = {};
+    if (counts.prompt_tokens < last.prompt_tokens) last.hit_tokens = last.prompt_tokens = 0;
     const auto grow = [](prometheus::Counter& counter, std::uint64_t from, std::uint64_t to) {
         if (to > from) counter.Increment(static_cast<double>(to - from));
     };
-    grow(prefix_hits_, last_blocks_.hit_tokens, counts.hit_tokens);
-    grow(prefix_lookups_, last_blocks_.prompt_tokens, counts.prompt_tokens);
+    grow(prefix_hits_, last.hit_tokens, counts.hit_tokens);
+    grow(prefix_lookups_, last.prompt_tokens, counts.prompt_tokens);
+    // Last: who reads that no block is in use any more finds counted what those in use had found.
+    const auto set = [this](const char* state, std::size_t value) {
+        all_.gauge("truffula_blocks", {{"state", state}}).Set(static_cast<double>(value));
+    };
+    if (counts.free != last.free) set("free", counts.free);
+    if (counts.cached != last.cached) set("cached", counts.cached);
+    if (counts.used != last.used) set("used", counts.used);
     last_blocks_ = counts;
 }
 
