@@ -47,6 +47,13 @@ text::chat_prompt one_message(std::string_view inputs) {
     return prompt;
 }
 
+asio::awaitable<result<std::string>> render_inputs(
+    shared_services with, const generate_body& body) {
+    auto chat = co_await choose_chat(with, body.parameters);
+    if (!chat) co_return chat.error();
+    co_return co_await render_chat(with, std::move(*chat), one_message(body.inputs));
+}
+
 }  // namespace
 
 http::response shutting_down_response() {
@@ -63,7 +70,7 @@ asio::awaitable<http::response> serve_generation(
     if (read->refused) co_return rejection_response(std::move(*read->refused));
     with->observer->counted();
     if (read->body.parameters.apply_chat_template) {
-        auto prompt = co_await render_chat(with, one_message(read->body.inputs));
+        auto prompt = co_await render_inputs(with, read->body);
         if (!prompt) {
             with->observer->failed(failure_kind(prompt.error()));
             co_return error_response(prompt.error());

@@ -63,4 +63,17 @@ std::optional<text::chat_template> load_chat_template(const text::model_files& f
     return std::move(*loaded);
 }
 
+result<std::shared_ptr<text::adapter_templates>> open_adapter_templates(
+    const std::string& folder, const text::model_files& files) {
+    if (folder.empty()) return std::shared_ptr<text::adapter_templates>{};
+    std::error_code ec;
+    if (!std::filesystem::is_directory(folder, ec)) {
+        return error{
+            errc::invalid_config,
+            "adapters.local_adapter_folder: " + folder + " is no folder on this machine"};
+    }
+    spdlog::info("chat templates of local adapters are read in {}", folder);
+    return std::make_shared<text::adapter_templates>(folder, files.chat);
+}
+
 }  // namespace truffula::app

@@ -20,4 +20,10 @@ std::shared_ptr<const api::vision> load_vision(const text::model_files& files, b
 /// The model's chat templates.
 std::optional<text::chat_template> load_chat_template(const text::model_files& files);
 
+/// Those of adapters in `folder`; nothing if it is empty.
+///
+/// \errors `errc::invalid_config`: it is no folder.
+result<std::shared_ptr<text::adapter_templates>> open_adapter_templates(
+    const std::string& folder, const text::model_files& files);
+
 }  // namespace truffula::app

@@ -95,6 +95,7 @@ struct router::impl {
     std::shared_ptr<const api::vision> vision;
     std::unique_ptr<telemetry::request_logger> request_log;  // outlives the server's threads
     std::optional<text::chat_template> chat;
+    std::shared_ptr<text::adapter_templates> adapter_chats;
 
     asio::io_context engine_context{1};
     asio::executor_work_guard<asio::io_context::executor_type> engine_work;
@@ -114,6 +115,7 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->admission = admission;
     to->encoder = encoder;
     to->chat = chat;
+    to->adapter_chats = adapter_chats;
     to->workers = workers;
     to->observer = request_events;
     to->limits = request_limits(settings);
@@ -182,6 +184,9 @@ result<std::unique_ptr<router>> router::create(config::settings settings) {
     i->vision = load_vision(i->files, i->encoder != nullptr);
     i->request_log = make_request_logger(i->settings, i->metrics);
     i->chat = load_chat_template(i->files);
+    auto chats = open_adapter_templates(i->settings.adapters.local_adapter_folder, i->files);
+    if (!chats) return chats.error();
+    i->adapter_chats = std::move(*chats);
     return std::unique_ptr<router>{new router{std::move(i)}};
 }
 

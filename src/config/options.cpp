@@ -248,6 +248,7 @@ void add_adapters(table& t) {
     t.number<u64>("max_known_adapters", FIELD(adapters, max_known_adapters), 1, 100'000'000, "adapters", "Adapters remembered that are neither loaded nor waited for");
     t.number<u32>("max_downloads_per_tenant", FIELD(adapters, max_downloads_per_tenant), 1, most<u32>, "downloads", "Downloads that one tenant may have waiting");
     t.list("allowed_adapters", FIELD(adapters, allowed_adapters), "a list of adapter ids", "Adapters that requests may name, beside preloaded ones; none given: any");
+    t.text("local_adapter_folder", FIELD(adapters, local_adapter_folder), "a folder", "Where adapters of source local lie on this machine: their own chat templates are used; not given: the base model's are");
 }
 
 void add_text(table& t) {

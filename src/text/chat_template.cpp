@@ -26,6 +26,12 @@ truffula_chat_text view(std::string_view text) {
     return {text.data(), text.size()};
 }
 
+std::string lines(const std::vector<std::filesystem::path>& files) {
+    std::string all;
+    for (const auto& file : files) (all += file.string()) += '\n';
+    return all;
+}
+
 }  // namespace
 
 struct chat_template::handle {
@@ -38,14 +44,14 @@ struct chat_template::handle {
 };
 
 result<chat_template> chat_template::load(const chat_template_files& files) {
-    std::string jinja;
-    for (const auto& file : files.jinja) (jinja += file.string()) += '\n';
+    const auto jinja = lines(files.jinja);
+    const auto tokens = lines(files.special_tokens);
     const auto config = files.tokenizer_config.string();
     const auto json = files.chat_template_json.string();
     answer got;
     truffula_chat* loaded = nullptr;
-    const auto status =
-        truffula_chat_load(view(config), view(jinja), view(json), &loaded, &got, answer::on_error);
+    const auto status = truffula_chat_load(
+        view(config), view(jinja), view(json), view(tokens), &loaded, &got, answer::on_error);
     if (status != 0) return error{errc::io, std::move(got.words)};
     return chat_template{std::make_shared<const handle>(loaded)};
 }

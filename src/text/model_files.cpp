@@ -57,6 +57,9 @@ chat_template_files find_chat_template_files(const fs::path& folder) {
     if (auto file = existing(folder / "chat_template.jinja"); !file.empty()) {
         files.jinja.push_back(std::move(file));
     }
+    if (auto file = existing(folder / "special_tokens_map.json"); !file.empty()) {
+        files.special_tokens.push_back(std::move(file));
+    }
     std::error_code ec;
     for (fs::directory_iterator at{folder / "additional_chat_templates", ec}, end; at != end;
          at.increment(ec)) {

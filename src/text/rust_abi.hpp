@@ -89,10 +89,12 @@ struct truffula_chat_prompt {
     bool continue_final_message;
 };
 
+/// `jinja` and `tokens` are lists of files, one in a line.
 int truffula_chat_load(
     truffula_chat_text config,
     truffula_chat_text jinja,
     truffula_chat_text json,
+    truffula_chat_text tokens,
     truffula_chat** out,
     void* context,
     truffula_on_error on_error);

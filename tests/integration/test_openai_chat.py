@@ -546,3 +546,57 @@ def test_lorax_tools(replying):
         "/v1/chat/completions", {**body, "response_format": {"type": "json_object"}}
     )
     assert answer.json()["error"] == "Tool error: Response format and tools are mutually exclusive"
+
+
+def test_an_adapter_has_its_own_template(sims, routers, model, tmp_path):
+    own = tmp_path / "adapters" / "own"
+    own.mkdir(parents=True)
+    (own / "chat_template.jinja").write_text(
+        "{{ bos_token }}own: {{ messages[0].content }}{% if tools %} with tools{% endif %}"
+    )
+    (tmp_path / "adapters" / "bare").mkdir()
+    (tmp_path / "adapters" / "broken").mkdir()
+    (tmp_path / "adapters" / "broken" / "chat_template.jinja").write_text("{% if %}")
+    group = sims()
+    options = {"--tokenizer-name": model, "--local-adapter-folder": str(own.parent)}
+    options |= {"--max-input-length": 500, "--max-total-tokens": 600}
+    router = routers(group, options)
+    client = openai.OpenAI(base_url=router.url + "/v1", api_key="none", max_retries=0)
+
+    def prompt(adapter: str, source: str = "local", **more) -> str:
+        ask(client, model=adapter, extra_body={"adapter_source": source}, **more)
+        return sent(group)["inputs"]
+
+    config = json.loads((Path(model) / "tokenizer_config.json").read_text())
+    bos = config["bos_token"]["content"]
+    base = "<user>Hello</user><assistant>"
+    assert prompt("own") == prompt(str(own)) == bos + "own: Hello"
+    with pytest.raises(openai.InternalServerError):  # what the shard says is no call
+        prompt("own", tools=TOOLS[1:])
+    assert sent(group)["inputs"].endswith(" with tools")
+    assert '"clock"' not in sent(group)["inputs"]
+    assert prompt("bare") == base
+    assert prompt("own", source="hub") == base
+    assert prompt("../model") == base
+    native = {"adapter_id": "own", "adapter_source": "local", "apply_chat_template": True}
+    native["max_new_tokens"] = 2
+    router.http.post("/generate", {"inputs": "Hi", "parameters": native})
+    assert sent(group)["inputs"] == bos + "own: Hi"
+    (own / "chat_template.jinja").write_text("changed")
+    assert prompt("own") == "changed"
+
+    broken = {**native, "adapter_id": "broken"}
+    answer = router.http.post("/generate", {"inputs": "Hi", "parameters": broken})
+    assert answer.status == 422
+    assert answer.json()["error_type"] == "template_error"
+    assert "broken/chat_template.jinja" in answer.json()["error"]
+    assert str(tmp_path) not in answer.json()["error"]
+    error = refused(router, {"model": "broken", "adapter_source": "local"})
+    assert error["param"] == "model" and error["code"] == "template_error"
+
+
+def test_a_folder_of_adapters_that_is_not_there(sims, routers, model, tmp_path):
+    options = {"--tokenizer-name": model, "--local-adapter-folder": str(tmp_path / "no")}
+    router = routers(sims(), options, wait=False)
+    assert router.process.wait() == 1
+    assert "local_adapter_folder" in router.process.log_text()

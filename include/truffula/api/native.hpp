@@ -9,6 +9,7 @@
 #include "truffula/http/message.hpp"
 #include "truffula/scheduler/admission.hpp"
 #include "truffula/telemetry/request_logger.hpp"
+#include "truffula/text/adapter_templates.hpp"
 #include "truffula/text/chat_template.hpp"
 
 #include <chrono>
@@ -48,6 +49,8 @@ struct services {
     std::shared_ptr<scheduler::admission> admission;
     std::shared_ptr<const api::encoder> encoder;  ///< None: lengths are not checked.
     std::optional<text::chat_template> chat;      ///< None: chat is refused.
+    /// None: all adapters have the template above.
+    std::shared_ptr<text::adapter_templates> adapter_chats;
     std::shared_ptr<api::workers> workers;
     std::shared_ptr<request_observer> observer;
     api::limits limits;

@@ -92,6 +92,7 @@ struct adapters_section {
     std::uint64_t max_known_adapters = 10'000;
     std::uint32_t max_downloads_per_tenant = 1024;
     std::vector<std::string> allowed_adapters;
+    std::string local_adapter_folder;
 };
 
 /// `text`: the tokenizer.

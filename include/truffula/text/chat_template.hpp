@@ -19,6 +19,9 @@ struct chat_template_files {
     std::filesystem::path chat_template_json;  ///< `chat_template`.
     /// `chat_template.jinja` is `default`; any other file is named after its stem.
     std::vector<std::filesystem::path> jinja;
+    /// JSON files with special tokens (`special_tokens_map.json`) that `tokenizer_config` lacks, or
+    /// leaves `null`; of two that have one, the first counts.
+    std::vector<std::filesystem::path> special_tokens;
 };
 
 /// What a chat template makes a prompt of. JSON texts are UTF-8; their keys keep their order.

@@ -25,7 +25,11 @@ text::chat_prompt prompt_of(chat_plan&& chat) {
 
 /// Gives the tools to the template and the shard their schema. In `openai` mode a model that may
 /// call none does not hear of them.
-result<> prepare_tools(const services& with, text_plan& plan, chat_plan& chat) {
+result<> prepare_tools(
+    const services& with,
+    const std::optional<text::chat_template>& by,
+    text_plan& plan,
+    chat_plan& chat) {
     const bool is_lorax = with.compat == compat::lorax;
     if (chat.tools.empty()) return {};
     if (is_lorax && plan.parameters.response_format) {
@@ -38,7 +42,7 @@ result<> prepare_tools(const services& with, text_plan& plan, chat_plan& chat) {
         return {};
     }
     chat.tools = tools->json();
-    const bool are_shown = with.chat && with.chat->uses_tools(chat.template_name);
+    const bool are_shown = by && by->uses_tools(chat.template_name);
     const bool plain_text = !is_lorax;
     const auto words = tools->prompt(are_shown, chat.tool_prompt);
     auto messages = text::append_tool_prompt(chat.messages, words, plain_text);
@@ -75,10 +79,12 @@ asio::awaitable<http::response> serve(
     shared_services with, shared_request from, std::shared_ptr<text_call> call, chat_plan chat) {
     with->observer->counted();
     auto& plan = call->plan;
-    if (const auto ready = prepare_tools(*with, plan, chat); !ready) {
+    auto by = co_await choose_chat(with, plan.parameters);
+    if (!by) co_return refuse(*with, by.error(), "model");
+    if (const auto ready = prepare_tools(*with, *by, plan, chat); !ready) {
         co_return refuse(*with, ready.error(), "tool_choice");
     }
-    auto rendered = co_await render_chat(with, prompt_of(std::move(chat)));
+    auto rendered = co_await render_chat(with, std::move(*by), prompt_of(std::move(chat)));
     if (!rendered) co_return refuse(*with, rendered.error(), "messages");
     plan.prompts.push_back({std::move(*rendered), std::nullopt});
     call->names = names_of(plan, "messages");

@@ -60,6 +60,19 @@ fn templates_of(value: &Value, path: &str) -> Outcome<BTreeMap<String, String>> 
     Ok(found)
 }
 
+/// The tokens of `config`, then those of the files in `more` that nothing before them has.
+fn all_tokens(config: &Value, more: &str) -> Outcome<Vec<(String, Item)>> {
+    let mut found = tokens_of(config);
+    for path in more.lines().filter(|path| !path.is_empty()) {
+        for (name, value) in tokens_of(&read_json(path)?) {
+            if found.iter().all(|(known, _)| *known != name) {
+                found.push((name, value));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// All that a configuration calls `…_token`, and what it lists as extra ones.
 fn tokens_of(config: &Value) -> Vec<(String, Item)> {
     let mut found = Vec::new();
@@ -123,8 +136,9 @@ fn with_reversal(source: &str) -> String {
 
 /// Each path may be empty. What comes later wins: `tokenizer_config.json`, `chat_template.json`,
 /// `chat_template.jinja` with the files of `additional_chat_templates` (`jinja` lists them all, one
-/// in a line; the file's name is the template's, and `chat_template` the default).
-pub fn load(config_path: &str, jinja: &str, json_path: &str) -> Outcome<Chat> {
+/// in a line; the file's name is the template's, and `chat_template` the default). `tokens` lists
+/// files whose special tokens fill gaps.
+pub fn load(config_path: &str, jinja: &str, json_path: &str, tokens: &str) -> Outcome<Chat> {
     let config = read_json(config_path)?;
     let mut sources = BTreeMap::new();
     for (name, text) in templates_of(&config["chat_template"], config_path)? {
@@ -140,8 +154,8 @@ pub fn load(config_path: &str, jinja: &str, json_path: &str) -> Outcome<Chat> {
         sources.insert(name.to_string(), (path, read(path, MAX_FILE)?));
     }
 
-    let mut chat =
-        Chat { env: environment(), templates: BTreeMap::new(), tokens: tokens_of(&config) };
+    let tokens = all_tokens(&config, tokens)?;
+    let mut chat = Chat { env: environment(), templates: BTreeMap::new(), tokens };
     for (name, (path, source)) in sources {
         if source.len() as u64 > MAX_FILE {
             return Err(format!("{path}: chat template `{name}` is over {MAX_FILE} bytes"));

@@ -51,12 +51,13 @@ pub unsafe extern "C" fn truffula_chat_load(
     config: Text,
     jinja: Text,
     json: Text,
+    tokens: Text,
     out: *mut *mut Chat,
     context: *mut c_void,
     on_error: OnError,
 ) -> i32 {
     guarded(context, on_error, || {
-        let chat = load::load(config.get()?, jinja.get()?, json.get()?)?;
+        let chat = load::load(config.get()?, jinja.get()?, json.get()?, tokens.get()?)?;
         *out = Box::into_raw(Box::new(chat));
         Ok(())
     })
