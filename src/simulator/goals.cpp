@@ -2,21 +2,10 @@
 
 #include <array>
 #include <cstdio>
-#include <optional>
 #include <ostream>
 
 namespace truffula::simulator {
 namespace {
-
-/// Nothing: not part of the goal.
-struct figures {
-    std::optional<double> ttft_mean;
-    std::optional<double> ttft_p99;
-    std::optional<double> jain;
-    std::optional<double> loads;
-    std::optional<double> done_after;
-    std::optional<double> inter_token_p99;
-};
 
 struct goal {
     double rate;
@@ -31,7 +20,16 @@ constexpr std::array<goal, 4> goals{{
     {50, {10440, 28052, 0.952, 1046, 77, {}}, {2000, 5000, 0.95, {}, 66, {}}},
 }};
 
-figures of(const summary& s) {
+std::string show(std::optional<double> value, int digits) {
+    if (!value) return "-";
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.*f", digits, *value);
+    return text.data();
+}
+
+}  // namespace
+
+figures figures_of(const summary& s) {
     return {
         s.ttft.mean,
         s.ttft.p99,
@@ -41,19 +39,35 @@ figures of(const summary& s) {
         s.inter_token.p99};
 }
 
-std::string show(std::optional<double> value, int digits) {
-    if (!value) return "-";
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%.*f", digits, *value);
-    return text.data();
+figures goal_at(double rate) {
+    for (const auto& g : goals) {
+        if (g.rate == rate) return g.wanted;
+    }
+    return {};
 }
 
-void row(std::ostream& to, const std::string& who, const figures& f) {
+void write_head(std::ostream& to, double rate) {
+    std::array<char, 160> head{};
+    std::snprintf(
+        head.data(),
+        head.size(),
+        "\n%-3.0f requests/s               %10s %10s %8s %7s %9s %11s\n",
+        rate,
+        "TTFT mean",
+        "TTFT p99",
+        "Jain",
+        "loads",
+        "done",
+        "token p99");
+    to << head.data();
+}
+
+void write_row(std::ostream& to, const std::string& who, const figures& f) {
     std::array<char, 160> line{};
     std::snprintf(
         line.data(),
         line.size(),
-        "  %-24s %10s %10s %8s %7s %9s %11s\n",
+        "  %-26s %10s %10s %8s %7s %9s %11s\n",
         who.c_str(),
         show(f.ttft_mean, 0).c_str(),
         show(f.ttft_p99, 0).c_str(),
@@ -73,8 +87,6 @@ bool holds(const figures& f, const figures& wanted) {
            at_most(f.done_after, wanted.done_after) &&
            at_most(f.inter_token_p99, wanted.inter_token_p99);
 }
-
-}  // namespace
 
 arrival_options workload_w(double rate) {
     arrival_options o;
@@ -106,25 +118,13 @@ void print_goals(
        << (truffula.costs.overlap ? "adapter calls overlap" : "one call at a time")
        << ", median of " << seeds << " seeds. Times in ms, done after in s.\n";
     for (const auto& g : goals) {
-        std::array<char, 160> head{};
-        std::snprintf(
-            head.data(),
-            head.size(),
-            "\n%-3.0f requests/s             %10s %10s %8s %7s %9s %11s\n",
-            g.rate,
-            "TTFT mean",
-            "TTFT p99",
-            "Jain",
-            "loads",
-            "done",
-            "token p99");
-        to << head.data();
-        if (lorax.costs.overlap) row(to, "lorax-router, measured", g.measured);
-        row(to, "lorax, simulated", of(run_w(g.rate, lorax, seeds)));
-        const auto ours = of(run_w(g.rate, truffula, seeds));
-        row(to, "truffula, simulated", ours);
+        write_head(to, g.rate);
+        if (lorax.costs.overlap) write_row(to, "lorax-router, measured", g.measured);
+        write_row(to, "lorax, simulated", figures_of(run_w(g.rate, lorax, seeds)));
+        const auto ours = figures_of(run_w(g.rate, truffula, seeds));
+        write_row(to, "truffula, simulated", ours);
         if (!truffula.costs.overlap) continue;
-        row(to, "goal", g.wanted);
+        write_row(to, "goal", g.wanted);
         to << (holds(ours, g.wanted) ? "  the goal holds\n" : "  the goal does not hold\n");
     }
 }

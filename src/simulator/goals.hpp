@@ -5,10 +5,35 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace truffula::simulator {
+
+/// The columns of the table, times in milliseconds but for `done_after` (seconds). Nothing: not
+/// known, or not part of a goal.
+struct figures {
+    std::optional<double> ttft_mean;
+    std::optional<double> ttft_p99;
+    std::optional<double> jain;
+    std::optional<double> loads;
+    std::optional<double> done_after;
+    std::optional<double> inter_token_p99;
+};
+
+figures figures_of(const summary& s);
+
+/// What is wanted of Truffula on W at `rate`, with adapter calls beside steps; all nothing at a
+/// rate without a goal.
+figures goal_at(double rate);
+
+/// Whether `f`, which has all figures, reaches `wanted`.
+bool holds(const figures& f, const figures& wanted);
+
+/// Writes the head of a table of figures, and one of its lines.
+void write_head(std::ostream& to, double rate);
+void write_row(std::ostream& to, const std::string& who, const figures& f);
 
 /// Workload W of docs/benchmarks.md: 1,000 adapters by Zipf 1.0 over 32 slots, 60 s of Poisson
 /// arrivals of 100 tokens in and 64 out.

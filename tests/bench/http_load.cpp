@@ -135,23 +135,11 @@ bool http_load::take_whole(connection& c, std::string_view bytes) {
     return true;
 }
 
-/// An event ends with an empty line; JSON and chunk heads have none (theirs end in CRLF).
 bool http_load::take_stream(connection& c, std::string_view bytes) {
-    std::uint64_t events = 0;
-    const auto* at = bytes.data();
-    const auto* const end = at + bytes.size();
-    while (at < end) {
-        if (c.after_newline && *at == '\n') ++events;
-        c.after_newline = false;
-        const auto* const newline =
-            static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
-        if (newline == nullptr) break;
-        c.after_newline = true;
-        at = newline + 1;
-    }
+    const auto events = c.body.take(bytes);
     events_ += events;
     if (events > 0 && !std::exchange(c.has_event, true)) ++streaming_;
-    if (bytes.ends_with("\r\n0\r\n\r\n") || bytes == "0\r\n\r\n") ++ended_;
+    if (c.body.is_ended()) ++ended_;
     return true;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "bench/stream_reader.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +54,7 @@ private:
         std::size_t left = 0;  // bytes of its body that are to come
         bool has_head = false;
         bool has_event = false;
-        bool after_newline = false;
+        stream_reader body;  // of a stream
     };
     void run();
     bool receive(connection& c);

@@ -1,0 +1,203 @@
+// Workload W of docs/benchmarks.md with the real router, real HTTP clients and a simulated shard in
+// a process of its own, beside the figures of truffula-sim for the same requests. In real time: a
+// minute and more for each rate and seed.
+#include "bench/child.hpp"
+#include "bench/figures.hpp"
+#include "bench/replay.hpp"
+#include "simulator/goals.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace truffula;
+using namespace truffula::bench;
+using namespace truffula::simulator;
+using json = nlohmann::json;
+
+constexpr std::chrono::seconds patience{60};  // after the last arrival
+
+struct options {
+    std::vector<double> rates{15, 25, 35, 50};
+    std::vector<std::uint64_t> seeds{1, 2, 3, 4, 5};
+    double seconds = 60;
+    bool is_serial = false;
+    std::vector<std::string> settings;
+};
+
+options read_command_line(int argc, char** argv) {
+    options o;
+    CLI::App app{"Workload W: the real router before truffula-shard-sim, and truffula-sim."};
+    app.add_option("--rate", o.rates, "Requests per second; several")->capture_default_str();
+    app.add_option("--seed", o.seeds, "Of the requests; several")->capture_default_str();
+    app.add_option("--seconds", o.seconds, "How long requests arrive")->capture_default_str();
+    app.add_flag("--serial", o.is_serial, "The shard answers one call at a time");
+    app.add_option("--set", o.settings, "KEY=VALUE for the router; repeatable");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        std::exit(app.exit(e));
+    }
+    return o;
+}
+
+std::string microseconds(duration d) {
+    return std::to_string(d.count() / 1000);
+}
+
+std::vector<std::string> shard_arguments(
+    const shard_costs& costs, const std::string& socket, const std::string& report) {
+    return {
+        "--uds-path",
+        socket,
+        "--mode",
+        "plain",
+        costs.overlap ? "--overlap" : "--serial",
+        "--report",
+        report,
+        "--prefill-base-us",
+        microseconds(costs.prefill_base),
+        "--prefill-token-us",
+        microseconds(costs.prefill_token),
+        "--decode-base-us",
+        microseconds(costs.decode_base),
+        "--decode-sequence-us",
+        microseconds(costs.decode_sequence),
+        "--download-us",
+        microseconds(costs.download),
+        "--load-us",
+        microseconds(costs.load),
+        "--offload-us",
+        microseconds(costs.offload),
+        "--adapter-memory",
+        std::to_string(costs.adapter_memory)};
+}
+
+std::vector<std::string> router_arguments(const std::vector<router_option>& settings) {
+    std::vector<std::string> flags;
+    for (const auto& [key, value] : settings) {
+        auto flag = "--" + key;
+        std::ranges::replace(flag, '_', '-');
+        flags.push_back(flag);
+        flags.push_back(value);
+    }
+    return flags;
+}
+
+json read_report(const std::string& file) {
+    std::ifstream in{file};
+    return json::parse(in);
+}
+
+/// What became of `requests` with the real router.
+summary run_real(
+    const workload& requests,
+    const shard_costs& costs,
+    const std::vector<router_option>& settings) {
+    const temporary_folder folder;
+    const auto report = (folder / "report.json").string();
+    outcome happened;
+    {
+        const auto socket = (folder / "shard").string();
+        const child shard{
+            sibling("truffula-shard-sim"),
+            shard_arguments(costs, socket, report),
+            folder / "shard.log"};
+        const router r{folder, socket + "-0", router_arguments(settings)};
+        happened = replay(r.port(), requests, patience);
+    }  // the shard writes its report when it ends
+    const auto counts = read_report(report);
+    if (counts["violations_total"] != 0) {
+        throw std::runtime_error("the router broke the protocol: " + counts.dump());
+    }
+    if (!happened.failures.empty()) {
+        throw std::runtime_error(
+            std::to_string(happened.failures.size()) + " requests got no whole answer");
+    }
+    using adapter::call_kind;
+    const auto note = [&](call_kind kind, const char* name) {
+        happened.adapter_calls[static_cast<std::size_t>(kind)] = counts["calls"][name];
+    };
+    note(call_kind::download, "DownloadAdapter");
+    note(call_kind::load, "LoadAdapter");
+    note(call_kind::offload, "OffloadAdapter");
+    return summarise(requests, happened, costs);
+}
+
+/// Each figure's `q` quantile over the runs.
+figures at_quantile(const std::vector<figures>& runs, double q) {
+    figures f;
+    for (const auto column :
+         {&figures::ttft_mean,
+          &figures::ttft_p99,
+          &figures::jain,
+          &figures::loads,
+          &figures::done_after,
+          &figures::inter_token_p99}) {
+        std::vector<double> values;
+        for (const auto& run : runs) values.push_back(*(run.*column));
+        f.*column = quantile(std::move(values), q);
+    }
+    return f;
+}
+
+void write_runs(const std::string& who, const std::vector<figures>& runs) {
+    write_row(std::cout, who + ", min", at_quantile(runs, 0));
+    write_row(std::cout, who + ", median", at_quantile(runs, 0.5));
+    write_row(std::cout, who + ", max", at_quantile(runs, 1));
+}
+
+void run(const options& o) {
+    auto settings = settings_w(!o.is_serial);
+    for (const auto& text : o.settings) settings.push_back(read_router_option(text).value());
+    scenario modelled;
+    modelled.settings = read_settings("", settings).value();
+    modelled.costs.overlap = !o.is_serial;
+    std::cout << "Workload W for " << o.seconds << " s, "
+              << (o.is_serial ? "one call at a time" : "adapter calls overlap")
+              << ". Times in ms, done after in s.\n";
+    for (const auto rate : o.rates) {
+        write_head(std::cout, rate);
+        std::vector<figures> real;
+        std::vector<figures> simulated;
+        for (const auto seed : o.seeds) {
+            auto arrivals = workload_w(rate);
+            arrivals.seconds = o.seconds;
+            const auto requests = make_arrivals(arrivals, seed);
+            real.push_back(figures_of(run_real(requests, modelled.costs, settings)));
+            simulated.push_back(
+                figures_of(summarise(requests, simulate(requests, modelled), modelled.costs)));
+            const auto name = ", seed " + std::to_string(seed);
+            write_row(std::cout, "router" + name, real.back());
+            write_row(std::cout, "truffula-sim" + name, simulated.back());
+            std::cout.flush();
+        }
+        if (real.size() > 1) {
+            write_runs("router", real);
+            write_runs("truffula-sim", simulated);
+        }
+        if (!o.is_serial) write_row(std::cout, "goal", goal_at(rate));
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        run(read_command_line(argc, argv));
+        return 0;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "%s\n", e.what());
+        return 1;
+    }
+}
