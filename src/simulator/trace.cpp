@@ -96,6 +96,16 @@ result<std::uint32_t> read_tokens(const fields& f, std::string_view name) {
         std::string{name} + ": '" + *text + "': expected a whole number of tokens, 1 to 1000000");
 }
 
+/// A name; empty where there is none. Routers refuse control characters in names, and a line of CSV
+/// ends at one.
+result<std::string> read_name(const fields& f, std::string_view key) {
+    const auto* text = find(f, key);
+    if (text == nullptr) return std::string{};
+    const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+    if (std::ranges::none_of(*text, is_control)) return *text;
+    return bad(std::string{key} + ": expected a name without control characters");
+}
+
 /// Numbers the names as they come.
 class name_table {
 public:
@@ -136,11 +146,15 @@ public:
                 return bad("priority: '" + *priority + "': expected interactive or batch");
             }
         }
-        const auto* adapter = find(*line, "adapter");
-        if (adapter == nullptr) return bad("adapter is missing (empty: the base model)");
+        if (find(*line, "adapter") == nullptr) {
+            return bad("adapter is missing (empty: the base model)");
+        }
+        const auto adapter = read_name(*line, "adapter");
+        if (!adapter) return adapter.error();
+        const auto tenant = read_name(*line, "tenant");
+        if (!tenant) return tenant.error();
         a.adapter = adapters_(*adapter);
-        const auto* tenant = find(*line, "tenant");
-        a.tenant = tenants_(tenant == nullptr || tenant->empty() ? "default" : *tenant);
+        a.tenant = tenants_(tenant->empty() ? "default" : *tenant);
         out.requests.arrivals.push_back(a);
         return {};
     }

@@ -112,6 +112,9 @@ TEST_CASE("trace: bad JSON, a bad priority and missing keys are told", "[simulat
     const auto t = read(
         R"({"time_s": 1, "adapter": "", "input_tokens": 3, "output_tokens": 1, "priority": "x"})");
     CHECK(t.error().detail.find("interactive or batch") != std::string::npos);
+    const auto lines =
+        read(R"({"time_s": 1, "adapter": "a\nb", "input_tokens": 3, "output_tokens": 1})");
+    CHECK(lines.error().detail.find("without control characters") != std::string::npos);
 }
 
 TEST_CASE("trace: a file without column names or requests is refused", "[simulator]") {
