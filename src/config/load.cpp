@@ -61,6 +61,30 @@ std::optional<error> contradiction(const loaded& l) {
     return std::nullopt;
 }
 
+/// Control characters as YAML writes them, so that whatever was given stays on its line.
+std::string on_one_line(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string line;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7f) {
+            line += c;
+        } else {
+            line += {'\\', 'x', digits[byte >> 4U], digits[byte & 0xfU]};
+        }
+    }
+    return line;
+}
+
+std::string quoted(std::string_view value) {
+    std::string q = "\"";
+    for (const auto c : value) {
+        if (c == '"' || c == '\\') q += '\\';
+        q += c;
+    }
+    return on_one_line(q + '"');
+}
+
 void warn_of_what_has_no_effect(loaded& l) {
     const auto& s = l.values;
     const auto warn = [&l](const char* what) { l.warnings.emplace_back(what); };
@@ -69,21 +93,7 @@ void warn_of_what_has_no_effect(loaded& l) {
     }
 }
 
-}  // namespace
-
-environment current_environment() {
-    environment env;
-    for (char** one = environ; *one != nullptr; ++one) {
-        const std::string_view text{*one};
-        const auto mark = text.find('=');
-        if (mark != std::string_view::npos) {
-            env.emplace(text.substr(0, mark), text.substr(mark + 1));
-        }
-    }
-    return env;
-}
-
-result<loaded> load(
+result<loaded> load_sources(
     const std::vector<std::string>& arguments, const environment& env, std::string_view program) {
     auto line = read_command_line(arguments);
     if (!line) return line.error();
@@ -112,17 +122,30 @@ result<loaded> load(
     return out;
 }
 
+}  // namespace
+
+environment current_environment() {
+    environment env;
+    for (char** one = environ; *one != nullptr; ++one) {
+        const std::string_view text{*one};
+        const auto mark = text.find('=');
+        if (mark != std::string_view::npos) {
+            env.emplace(text.substr(0, mark), text.substr(mark + 1));
+        }
+    }
+    return env;
+}
+
+result<loaded> load(
+    const std::vector<std::string>& arguments, const environment& env, std::string_view program) {
+    auto out = load_sources(arguments, env, program);
+    if (!out) return error{out.error().code, on_one_line(out.error().detail)};
+    return out;
+}
+
 std::string print(const loaded& config) {
     std::string text;
     std::string section;
-    const auto quoted = [](const std::string& value) {
-        std::string q = "\"";
-        for (const auto c : value) {
-            if (c == '"' || c == '\\') q += '\\';
-            q += c;
-        }
-        return q + '"';
-    };
     for (const auto& o : options()) {
         if (o.section != section) {
             section = o.section;
@@ -142,7 +165,7 @@ std::string print(const loaded& config) {
         }
         const auto origin = config.origins.find(o.key());
         text += "  " + o.name + ": " + shown + "  # " +
-                (origin == config.origins.end() ? "default" : origin->second) + "\n";
+                (origin == config.origins.end() ? "default" : on_one_line(origin->second)) + "\n";
     }
     return text;
 }

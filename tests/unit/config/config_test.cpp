@@ -145,6 +145,7 @@ TEST_CASE("config: errors name place, what was found and what is allowed", "[con
     CHECK(has(failure(from_yaml("server:\n  port: \"80\"\n")), "found the text"));
     CHECK(has(
         failure(from_yaml("server:\n  port: 1\n  port: 2\n")), ":3: `server.port`: found twice"));
+    CHECK(has(failure(from_yaml("server:\n  port: \"a\\nb\"\n")), "found the text \"a\\x0ab\""));
     CHECK(has(failure(from_yaml("server:\n  hostname: nohost\n")), ":2: hostname: found `nohost`"));
     CHECK(has(failure(from_yaml("a: [\n")), "not YAML"));
     CHECK(has(failure(from_yaml("- 1\n")), "no mapping"));
@@ -222,7 +223,13 @@ TEST_CASE("config: the shard's address from the higher source", "[config]") {
 
 TEST_CASE("config: what is printed is a file that gives the same settings", "[config]") {
     const auto first = load(
-        with({"--max-batch-size", "7", "--cors-allow-origin", "a", "--ngrok-authtoken", "geheim"}),
+        with(
+            {"--max-batch-size",
+             "7",
+             "--cors-allow-origin",
+             "a\n\"b\"",
+             "--ngrok-authtoken",
+             "geheim"}),
         {});
     REQUIRE(first);
     const auto text = config::print(*first);
@@ -233,7 +240,7 @@ TEST_CASE("config: what is printed is a file that gives the same settings", "[co
     const auto second = load({"--config", file.path()}, {});
     REQUIRE(second);
     CHECK(second->values.batching.max_batch_size == 7U);
-    CHECK(second->values.server.cors_allow_origin == std::vector<std::string>{"a"});
+    CHECK(second->values.server.cors_allow_origin == std::vector<std::string>{"a\n\"b\""});
 }
 
 TEST_CASE("config: help, version and checks print and end", "[config]") {
