@@ -88,24 +88,28 @@ struct adapter_table::impl {
 
     impl(table_settings s, std::span<const preloaded_adapter> preloaded, bool shards_were_up);
 
-    // adapter_table.cpp: who waits for what
+    // registry.cpp: which adapters are known
     adapter_key find_or_add(const adapter_ref& ref, time_point now);
     adapter_key take_key();
+    void pin(const adapter_ref& ref, time_point now);
     void reset_preloaded(std::span<const preloaded_adapter> preloaded, changes& out);
     void give_up_index(std::uint32_t index);
+    void forget_least_used(changes& out);
+
+    // claims.cpp: which tokens may use them
+    bool needs_token(const record& r) const;
     std::optional<error> refused(record& r, const std::string& token, time_point now);
     credential open_claim(
         adapter_key key, const std::string& token, const std::string& tenant, time_point since);
     void close_claim(credential who);
+    bool has_granted(const record& r) const;
+
+    // adapter_table.cpp: what a record's changes mean for the ordered sets
     void refresh(adapter_key key);
+    void refresh_evictable(adapter_key key);
     wish wish_of(adapter_key key) const {
         return {records[key].first_rank, records[key].oldest, key};
     }
-    void forget_least_used(changes& out);
-    bool needs_token(const record& r) const;
-    bool has_granted(const record& r) const;
-    void pin(const adapter_ref& ref, time_point now);
-    void refresh_evictable(adapter_key key);
 
     // due.cpp: which calls to make
     bool downloads_are_overdue(time_point now) const;
