@@ -1,151 +1,11 @@
-#include "config/option.hpp"
+// The table of all settings.
+#include "config/option_table.hpp"
 
-#include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <cstdio>
 #include <limits>
 #include <optional>
-#include <type_traits>
 
 namespace truffula::config {
 namespace {
-
-template <class T>
-bool read_number(std::string_view text, T& to) {
-    const auto* const end = text.data() + text.size();
-    const auto read = std::from_chars(text.data(), end, to);
-    return read.ec == std::errc{} && read.ptr == end;
-}
-
-std::string show_number(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.6g", value);
-    return text;
-}
-
-template <class T>
-std::string range_text(T low, T high, const char* unit) {
-    std::string text = show_number(static_cast<double>(low));
-    if constexpr (std::is_integral_v<T>) text = std::to_string(low);
-    if (sizeof(T) > 2 && high == std::numeric_limits<T>::max()) {
-        text = "at least " + text;
-    } else if constexpr (std::is_integral_v<T>) {
-        text += " … " + std::to_string(high);
-    } else {
-        text += " … " + show_number(static_cast<double>(high));
-    }
-    const std::string kind = std::is_integral_v<T> ? "a whole number" : "a number";
-    return kind + ", " + text + (*unit != '\0' ? " " + std::string{unit} : "");
-}
-
-/// Builds the table; `Get` gives the field of a `settings`.
-class table {
-public:
-    void section(const char* name) { section_ = name; }
-
-    template <class T, class Get>
-    void number(const char* name, Get get, T low, T high, const char* unit, const char* help) {
-        auto& o = add(name, range_text(low, high, unit), help);
-        o.set = [get, low, high](settings& s, std::string_view text) {
-            T value{};
-            if (!read_number(text, value)) return false;
-            if (!(value >= low && value <= high)) return false;  // NaN, too
-            get(s) = value;
-            return true;
-        };
-        o.show = [get](const settings& s) -> std::vector<std::string> {
-            // The getter is written once, for writing; showing changes nothing.
-            const auto value = get(const_cast<settings&>(s));
-            return show(value);
-        };
-        using field = std::remove_cvref_t<decltype(get(std::declval<settings&>()))>;
-        o.is_optional = !std::is_same_v<field, T>;
-    }
-
-    template <class Get>
-    void text(const char* name, Get get, const char* allowed, const char* help) {
-        auto& o = add(name, allowed, help);
-        o.is_text = true;
-        o.set = [get](settings& s, std::string_view value) {
-            get(s) = value;
-            return true;
-        };
-        o.show = [get](const settings& s) {
-            return std::vector<std::string>{get(const_cast<settings&>(s))};
-        };
-    }
-
-    template <class Get>
-    void choice(const char* name, Get get, std::vector<std::string> of, const char* help) {
-        std::string allowed;
-        for (const auto& one : of) allowed += (allowed.empty() ? "one of " : ", ") + one;
-        text(name, get, allowed.c_str(), help);
-        auto& o = all_.back();
-        o.set = [get, of](settings& s, std::string_view value) {
-            if (std::ranges::find(of, value) == of.end()) return false;
-            get(s) = value;
-            return true;
-        };
-    }
-
-    template <class Get>
-    void flag(const char* name, Get get, const char* help) {
-        auto& o = add(name, "true or false", help);
-        o.type = option::kind::flag;
-        o.set = [get](settings& s, std::string_view value) {
-            bool on = false;
-            if (!read_bool(value, on)) return false;
-            get(s) = on;
-            return true;
-        };
-        o.show = [get](const settings& s) {
-            return std::vector<std::string>{get(const_cast<settings&>(s)) ? "true" : "false"};
-        };
-    }
-
-    template <class Get>
-    void list(const char* name, Get get, const char* allowed, const char* help) {
-        auto& o = add(name, allowed, help);
-        o.type = option::kind::list;
-        o.set = [get](settings& s, std::string_view value) {
-            get(s).emplace_back(value);
-            return true;
-        };
-        o.clear = [get](settings& s) { get(s).clear(); };
-        o.show = [get](const settings& s) { return get(const_cast<settings&>(s)); };
-    }
-
-    option& last() { return all_.back(); }
-    std::vector<option> take() { return std::move(all_); }
-
-private:
-    option& add(const char* name, std::string allowed, const char* help) {
-        option o;
-        o.section = section_;
-        o.name = name;
-        o.allowed = std::move(allowed);
-        o.help = help;
-        all_.push_back(std::move(o));
-        return all_.back();
-    }
-
-    template <class T>
-    static std::vector<std::string> show(const T& value) {
-        if constexpr (std::is_integral_v<T>) {
-            return {std::to_string(value)};
-        } else {
-            return {show_number(static_cast<double>(value))};
-        }
-    }
-    template <class T>
-    static std::vector<std::string> show(const std::optional<T>& value) {
-        return value ? show(*value) : std::vector<std::string>{};
-    }
-
-    std::string section_;
-    std::vector<option> all_;
-};
 
 template <class T>
 constexpr T most = std::numeric_limits<T>::max();
@@ -155,7 +15,7 @@ using u64 = std::uint64_t;
 // clang-format off
 #define FIELD(section, name) [](settings& s) -> auto& { return s.section.name; }
 
-void add_server(table& t) {
+void add_server(option_table& t) {
     t.section("server");
     t.text("hostname", FIELD(server, hostname), "an IP address", "Address to listen on");
     t.number<std::uint16_t>("port", FIELD(server, port), 0, 65535, "", "Port to listen on; 0: any free one");
@@ -183,7 +43,7 @@ void add_server(table& t) {
     t.text("ngrok_edge", FIELD(server, ngrok_edge), "text", "Goes with ngrok");
 }
 
-void add_shard(table& t) {
+void add_shard(option_table& t) {
     t.section("shard");
     t.text("master_shard", FIELD(shard, master_shard), "unix:///path or tcp://host:port", "Address of the first shard; it knows the others");
     t.last().set = [](settings& s, std::string_view value) {
@@ -197,7 +57,7 @@ void add_shard(table& t) {
     t.number<u32>("warmup_timeout_s", FIELD(shard, warmup_timeout_s), 1, 86'400, "seconds", "A shard must warm up within it");
 }
 
-void add_batching(table& t) {
+void add_batching(option_table& t) {
     t.section("batching");
     t.number<u32>("max_input_length", FIELD(batching, max_input_length), 1, most<u32>, "tokens", "Longest prompt");
     t.number<u32>("max_total_tokens", FIELD(batching, max_total_tokens), 2, most<u32>, "tokens", "Longest prompt and answer together");
@@ -213,7 +73,7 @@ void add_batching(table& t) {
     t.number<u32>("max_undelivered_mib", FIELD(batching, max_undelivered_mib), 1, 65'536, "MiB", "Answer bytes that an HTTP thread may lag behind before the next step waits");
 }
 
-void add_scheduling(table& t) {
+void add_scheduling(option_table& t) {
     t.section("scheduling");
     t.choice("policy", FIELD(scheduling, policy), {"fifo", "fair"}, "Order in which requests are served: as they came (fifo), or shared among tenants by the tokens they cost (fair)");
     t.list("tenant_weights", FIELD(scheduling, tenant_weights), "names with weights above 0 (acme: 4 in a file, acme=4 elsewhere)", "policy: fair: shares of tenants; others have 1");
@@ -231,7 +91,7 @@ void add_scheduling(table& t) {
     t.number<float>("ttft_weight", FIELD(scheduling, ttft_weight), 0.0F, 1e6F, "", "join: auto: what a second of a waiting request counts against one of a running request");
 }
 
-void add_adapters(table& t) {
+void add_adapters(option_table& t) {
     t.section("adapters");
     t.choice("adapter_source", FIELD(adapters, adapter_source), {"hub", "s3", "local", "pbase"}, "Source of adapters for requests that name none");
     t.number<u64>("max_active_adapters", FIELD(adapters, max_active_adapters), 1, most<u64>, "adapters", "Adapters loaded at once, the base model not counted");
@@ -251,7 +111,7 @@ void add_adapters(table& t) {
     t.text("local_adapter_folder", FIELD(adapters, local_adapter_folder), "a folder", "Where adapters of source local lie on this machine: their own chat templates are used; not given: the base model's are");
 }
 
-void add_text(table& t) {
+void add_text(option_table& t) {
     t.section("text");
     t.text("tokenizer_name", FIELD(text, tokenizer_name), "a directory or a model id in the local cache", "Where tokenizer.json is; also the model's name in answers");
     t.text("tokenizer_config_path", FIELD(text, tokenizer_config_path), "a file", "Replaces the model's tokenizer_config.json");
@@ -259,7 +119,7 @@ void add_text(table& t) {
     t.number<u32>("validation_workers", FIELD(text, validation_workers), 1, 256, "threads", "Threads that tokenize long inputs");
 }
 
-void add_telemetry(table& t) {
+void add_telemetry(option_table& t) {
     t.section("telemetry");
     t.flag("json_output", FIELD(telemetry, json_output), "Log lines as JSON");
     t.text("log_level", FIELD(telemetry, log_level), "trace, debug, info, warn, error or off", "What is logged");
@@ -275,50 +135,9 @@ void add_telemetry(table& t) {
 
 }  // namespace
 
-std::string option::flag() const {
-    auto text = "--" + name;
-    std::ranges::replace(text, '_', '-');
-    return text;
-}
-
-std::string option::variable() const {
-    auto text = name;
-    std::ranges::transform(text, text.begin(), [](unsigned char c) {
-        return static_cast<char>(c >= 'a' && c <= 'z' ? c - ('a' - 'A') : c);
-    });
-    return text;
-}
-
-std::optional<std::pair<std::string, double>> read_weight(std::string_view text) {
-    constexpr double heaviest = 1e6;
-    const auto mark = text.rfind('=');
-    if (mark == std::string_view::npos || mark == 0) return std::nullopt;
-    double weight = 0;
-    if (!read_number(text.substr(mark + 1), weight)) return std::nullopt;
-    if (!(weight > 0 && weight <= heaviest)) return std::nullopt;
-    return std::pair{std::string{text.substr(0, mark)}, weight};
-}
-
-bool read_bool(std::string_view text, bool& to) {
-    std::string low{text};
-    std::ranges::transform(low, low.begin(), [](unsigned char c) {
-        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    });
-    for (const auto* yes : {"1", "true", "yes", "on", "t", "y"}) {
-        if (low == yes) return to = true;
-    }
-    for (const auto* no : {"0", "false", "no", "off", "f", "n", ""}) {
-        if (low == no) {
-            to = false;
-            return true;
-        }
-    }
-    return false;
-}
-
 const std::vector<option>& options() {
     static const std::vector<option> all = [] {
-        table t;
+        option_table t;
         add_server(t);
         add_shard(t);
         add_batching(t);
