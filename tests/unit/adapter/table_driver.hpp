@@ -23,6 +23,12 @@ inline adapter::adapter_ref named(
     return ref;
 }
 
+inline adapter::table_settings with_slots(std::size_t slots) {
+    adapter::table_settings s;
+    s.max_active_adapters = slots;
+    return s;
+}
+
 /// A table in virtual time, and what it said last.
 struct table_driver {
     explicit table_driver(
