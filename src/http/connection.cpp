@@ -83,36 +83,48 @@ asio::awaitable<bool> connection::serve_one() {
     co_return goes_on && !must_close_ && !server_->is_closing;
 }
 
-/// Finds the handler. False: the connection cannot go on.
+/// False: the connection cannot go on.
 asio::awaitable<bool> connection::answer(std::shared_ptr<const request> r) {
     const auto found = server_->routes.find(r->method, r->path);
-    if (r->method == "OPTIONS") {
-        response preflight;
-        if (!found.allow.empty()) preflight.headers.emplace_back("allow", found.allow);
-        auto head = head_of(preflight, false, 0);
-        head.resize(head.size() - 2);
-        server_->cross_origin.add_preflight(head);
-        head += "\r\n";
-        co_return co_await write(std::move(head), std::string{});
+    const bool is_handled = found.handle != nullptr && r->method != "OPTIONS";
+    outgoing out;
+    if (is_handled) {
+        watch_farewell();
+        out = co_await handle(*found.handle, std::move(r));
+    } else {
+        out = without_handler(*r, found);
     }
-    if (found.handle == nullptr) {
-        auto none = refusal(found.status, {}, false);
-        if (!found.allow.empty()) none.headers.emplace_back("allow", found.allow);
-        auto head = head_of(none, false, none.body.size());
-        if (r->method == "HEAD") none.body.clear();
-        co_return co_await write(std::move(head), std::move(none.body));
+    bool goes_on = false;
+    if (out.events) {
+        goes_on = co_await stream(out);
+    } else {
+        goes_on = co_await write(out);
     }
-    const bool is_head = r->method == "HEAD";
-    watch_farewell();
-    const bool goes_on = co_await respond(*found.handle, std::move(r), is_head);
-    end_watch();
+    if (is_handled) end_watch();
     co_return goes_on;
 }
 
-asio::awaitable<response> connection::handle(const handler& h, std::shared_ptr<const request> r) {
+/// To a preflight, and to what no handler is there for.
+connection::outgoing connection::without_handler(
+    const request& r, const routing_table::match& found) {
+    const bool is_preflight = r.method == "OPTIONS";
+    auto made = is_preflight ? response{} : refusal(found.status, {}, false);
+    if (!found.allow.empty()) made.headers.emplace_back("allow", found.allow);
+    auto out = outgoing_of(std::move(made), r.method == "HEAD");
+    if (is_preflight) {
+        out.head.resize(out.head.size() - 2);
+        server_->cross_origin.add_preflight(out.head);
+        out.head += "\r\n";
+    }
+    return out;
+}
+
+asio::awaitable<connection::outgoing> connection::handle(
+    const handler& h, std::shared_ptr<const request> r) {
+    const bool is_head = r->method == "HEAD";
     std::string what;
     try {
-        co_return co_await h(r);
+        co_return outgoing_of(co_await h(r), is_head);
     } catch (const boost::system::system_error& e) {
         if (e.code() == asio::error::operation_aborted) throw;  // cancelled: the client left
         what = e.what();
@@ -120,26 +132,25 @@ asio::awaitable<response> connection::handle(const handler& h, std::shared_ptr<c
         what = e.what();
     }
     spdlog::error("{} {} failed: {}", r->method, r->path, what);
+    co_return outgoing_of(internal_error(), is_head);
+}
+
+response connection::internal_error() const {
     auto failed = refusal(500, "Internal error", true);
     if (failed.content_type == plain_text) {
         failed.content_type = "application/json";
         failed.body = R"({"error":"Internal error","error_type":"internal"})";
     }
-    co_return failed;
+    return failed;
 }
 
-asio::awaitable<bool> connection::respond(
-    const handler& h, std::shared_ptr<const request> r, bool is_head) {
-    auto made = co_await handle(h, std::move(r));
-    must_close_ = must_close_ || made.close || server_->is_closing;
-    if (made.events && !is_head) {
-        auto head = head_of(made, true, 0);
-        co_return co_await stream(std::move(made), std::move(head));
-    }
-    auto head = head_of(made, false, made.body.size());
-    std::string body;
-    if (!is_head) body = std::move(made.body);
-    co_return co_await write(std::move(head), std::move(body));
+connection::outgoing connection::outgoing_of(response r, bool is_head) {
+    must_close_ = must_close_ || r.close || server_->is_closing;
+    outgoing out;
+    if (!is_head) out.events = std::move(r.events);
+    out.head = head_of(r, out.events != nullptr, r.body.size());
+    if (!is_head) out.body = std::move(r.body);
+    return out;
 }
 
 /// Until `end_watch`: when the peer closes, half-closes or resets, what is under way is cancelled.

@@ -54,17 +54,25 @@ private:
     static constexpr std::string_view plain_text = "text/plain; charset=utf-8";
     struct parsed;  // in the source: Beast's types are costly to include
 
+    /// An answer as it goes out. Streams are long and many: what they do not need is gone by then.
+    struct outgoing {
+        std::string head;
+        std::string body;
+        std::unique_ptr<event_source> events;  // none: `body` is all
+    };
+
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<std::shared_ptr<request>> read_message();
     boost::asio::awaitable<bool> read_request(parsed& in);
     boost::asio::awaitable<bool> discard_body(parsed& in);
     boost::asio::awaitable<void> refuse(int status, std::string text, bool close);
     boost::asio::awaitable<bool> answer(std::shared_ptr<const request> r);
-    boost::asio::awaitable<response> handle(const handler& h, std::shared_ptr<const request> r);
-    boost::asio::awaitable<bool> respond(
-        const handler& h, std::shared_ptr<const request> r, bool is_head);
-    boost::asio::awaitable<bool> stream(response r, std::string head);
-    boost::asio::awaitable<bool> write(std::string head, std::string body);
+    boost::asio::awaitable<outgoing> handle(const handler& h, std::shared_ptr<const request> r);
+    outgoing without_handler(const request& r, const routing_table::match& found);
+    response internal_error() const;
+    outgoing outgoing_of(response r, bool is_head);
+    boost::asio::awaitable<bool> stream(outgoing& out);
+    boost::asio::awaitable<bool> write(outgoing& out);
     void watch_farewell();
     void end_watch();
     bool read_pipelined();

@@ -33,9 +33,8 @@ void append(std::string& head, std::string_view name, std::string_view value) {
 }  // namespace
 
 asio::awaitable<void> connection::refuse(int status, std::string text, bool close) {
-    auto r = refusal(status, text, close);
-    auto head = head_of(r, false, r.body.size());
-    co_await write(std::move(head), std::move(r.body));
+    auto out = outgoing_of(refusal(status, text, close), false);
+    co_await write(out);
 }
 
 /// What the server itself answers to a request that no handler sees.
@@ -80,20 +79,20 @@ std::string connection::head_of(const response& r, bool is_stream, std::size_t l
     return head;
 }
 
-asio::awaitable<bool> connection::write(std::string head, std::string body) {
+asio::awaitable<bool> connection::write(outgoing& out) {
     deadline_->set(server_->settings.write_timeout);
-    const std::array<asio::const_buffer, 2> both{asio::buffer(head), asio::buffer(body)};
+    const std::array<asio::const_buffer, 2> both{asio::buffer(out.head), asio::buffer(out.body)};
     auto [ec, n] = co_await asio::async_write(socket_, both, tuple_awaitable);
     deadline_->clear();
     co_return !ec;
 }
 
 /// Events as they come: all that are ready in one chunk, one send for it.
-asio::awaitable<bool> connection::stream(response r, std::string head) {
+asio::awaitable<bool> connection::stream(outgoing& out) {
     stream_sink sink{socket_};
     const bool is_chunked = !is_http_1_0_;
     const auto put = [&](std::string_view events) {
-        std::string chunk = std::exchange(head, {});
+        std::string chunk = std::exchange(out.head, {});
         if (is_chunked && !events.empty()) {
             std::array<char, 16> size;
             const auto end =
@@ -120,7 +119,7 @@ asio::awaitable<bool> connection::stream(response r, std::string head) {
     bool more = true;
     while (more) {
         std::string events;  // nothing is kept while the stream is silent
-        more = co_await r.events->next(events);
+        more = co_await out.events->next(events);
         if (!events.empty() && !put(events)) co_return false;
         silence->set(interval);
         if (!sink.is_full()) continue;
@@ -129,7 +128,7 @@ asio::awaitable<bool> connection::stream(response r, std::string head) {
         deadline_->clear();
         if (!is_sent) co_return false;
     }
-    if (!head.empty() && !put({})) co_return false;
+    if (!out.head.empty() && !put({})) co_return false;
     if (is_chunked && !sink.write("0\r\n\r\n")) co_return false;
     deadline_->set(server_->settings.write_timeout);
     const bool is_sent = co_await sink.flush();
