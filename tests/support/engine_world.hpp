@@ -6,7 +6,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace truffula::test {
@@ -53,6 +55,7 @@ struct engine_world {
         engine = *made;
     }
     ~engine_world() {
+        late.reset();  // streams end before their engine
         if (engine) engine->stop();
     }
 
@@ -71,6 +74,13 @@ struct engine_world {
         auto stream = engine->submit(ref, what, std::move(*permits.try_acquire()), 0);
         REQUIRE(stream);
         return std::move(*stream);
+    }
+
+    /// One that comes while the shards compute the next Decode; `late` is its stream.
+    void submit_later(std::uint32_t max_new, std::uint32_t input = 3) {
+        script->during_decode = [this, max_new, input, is_there = false]() mutable {
+            if (!std::exchange(is_there, true)) late = submit(max_new, "", true, input);
+        };
     }
 
     /// A request that does not generate.
@@ -92,6 +102,7 @@ struct engine_world {
     std::shared_ptr<fake_shards::script> script = std::make_shared<fake_shards::script>();
     batching::engine_settings settings;
     std::shared_ptr<batching::engine> engine;
+    std::unique_ptr<inference::token_stream> late;
 };
 
 struct collected {

@@ -48,12 +48,9 @@ TEST_CASE("chunks: newcomers share the next step, whatever the ratio says", "[ba
         w.script->parts = 1;
         w.start();
         auto a = w.ask(5, 3);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.ask(1, 7);
-        };
+        w.submit_later(1, 7);
         auto x = co_await collect(std::move(a));
-        auto y = co_await collect(std::move(b));
+        auto y = co_await collect(std::move(w.late));
         CHECK(x.text == " t0.0 t0.1 t0.2 t0.3 t0.4");
         CHECK(y.finished);
         // 10 less what runs: 6 of its 7 tokens.
@@ -75,12 +72,9 @@ TEST_CASE("chunks: nothing joins while prompts take the whole budget", "[batchin
         w.script->current_tokens = 10;
         w.start();
         auto a = w.ask(4, 3);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.ask(1, 7);
-        };
+        w.submit_later(1, 7);
         auto x = co_await collect(std::move(a));
-        auto y = co_await collect(std::move(b));
+        auto y = co_await collect(std::move(w.late));
         CHECK(x.finished);
         CHECK(y.finished);
         CHECK(has(w.script->calls, "prefill 1:1"));  // alone, when the first had ended
@@ -93,16 +87,13 @@ TEST_CASE("chunks: what joins is chosen again when the step took more than befor
         w.script->current_tokens = 1;
         w.start();
         auto a = w.ask(4, 3);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.ask(1, 9);
-        };
+        w.submit_later(1, 9);
         int steps = 0;
         w.script->alter_step = [&](auto&) {
             if (++steps == 2) w.script->current_tokens = 8;  // known only with this answer
         };
         auto x = co_await collect(std::move(a));
-        auto y = co_await collect(std::move(b));
+        auto y = co_await collect(std::move(w.late));
         CHECK(x.finished);
         CHECK(y.finished);
         CHECK(has(w.script->calls, "prefill 0+1:1/2"));
@@ -114,12 +105,9 @@ TEST_CASE("chunks: all may end in a shared step, and nothing is decoded then", "
         chunked_world w{co_await asio::this_coro::executor};
         w.start();
         auto a = w.ask(3, 3);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.ask(1, 3);
-        };
+        w.submit_later(1, 3);
         auto x = co_await collect(std::move(a));
-        auto y = co_await collect(std::move(b));
+        auto y = co_await collect(std::move(w.late));
         CHECK(x.finished);
         CHECK(y.finished);
         CHECK(w.script->calls == calls{"prefill 0:0", "decode 0", "prefill 0+1:1"});

@@ -58,12 +58,9 @@ TEST_CASE("engine: a newcomer joins the running batch", "[batching]") {
         engine_world w{co_await asio::this_coro::executor};
         w.start();
         auto a = w.submit(4);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.submit(1);
-        };
+        w.submit_later(1);
         auto x = co_await collect(std::move(a));
-        auto y = co_await collect(std::move(b));
+        auto y = co_await collect(std::move(w.late));
         CHECK(x.finished);
         CHECK(y.finished);
         CHECK(has(w.script->calls, "prefill 1:1"));
@@ -77,10 +74,7 @@ TEST_CASE("engine: newcomers wait for the ratio until max_waiting_tokens", "[bat
         w.settings.joining.max_waiting_tokens = 3;
         w.start();
         auto a = w.submit(10);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.submit(1);
-        };
+        w.submit_later(1);
         auto x = co_await collect(std::move(a));
         CHECK(x.finished);
         const auto& c = w.script->calls;
@@ -123,10 +117,7 @@ TEST_CASE("engine: one newcomer waits until it is worth the prefill's stall", "[
         w.script->step = 1ms;
         w.start();
         auto a = w.submit(10);
-        std::unique_ptr<inference::token_stream> b;
-        w.script->during_decode = [&] {
-            if (!b) b = w.submit(1);
-        };
+        w.submit_later(1);
         auto x = co_await collect(std::move(a));
         CHECK(x.finished);
         const auto& c = w.script->calls;
