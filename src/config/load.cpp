@@ -155,7 +155,7 @@ std::string print(const loaded& config) {
         std::string shown;
         if (o.type == option::kind::list) {
             for (const auto& v : values) shown += (shown.empty() ? "" : ", ") + quoted(v);
-            shown = "[" + shown + "]";
+            shown.insert(0, "[") += "]";
         } else if (values.empty() || values.front().empty()) {
             shown = "null";
         } else if (o.is_secret) {
