@@ -1,6 +1,7 @@
 #include "api/generation.hpp"
 
 #include "api/collect.hpp"
+#include "api/fetch_images.hpp"
 #include "api/pooling.hpp"
 #include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/validate.hpp"
@@ -50,11 +51,17 @@ result<maybe_encoded> encode_images(const generation_call& call, image_prompt im
     return maybe_encoded{std::move(*prompt)};
 }
 
-result<maybe_encoded> encode_now(const generation_call& call, bool cuts_text) {
+// Contract section 6 has their words, which do not say where the image is.
+error image_error(const error& e) {
+    return {e.code, e.code == errc::validation ? e.detail + " (in `inputs`)" : e.detail};
+}
+
+result<maybe_encoded> encode_now(
+    const generation_call& call, const fetched_images& fetched, bool cuts_text) {
     const auto& body = call.body;
     if (call.with->vision) {
-        auto images = call.with->vision->split(body.inputs);
-        if (!images) return images.error();
+        auto images = call.with->vision->split(body.inputs, fetched);
+        if (!images) return image_error(images.error());
         if (*images) return encode_images(call, std::move(**images));
     }
     auto prompt = encode_prompt(
@@ -78,9 +85,19 @@ asio::awaitable<result<maybe_encoded>> encode(std::shared_ptr<const generation_c
     const auto& with = *call->with;
     if (!with.encoder) co_return maybe_encoded{};
     if (call->body.ids) co_return given_ids(call->body);
+    fetched_images images;
+    if (with.vision && with.remote_images) {
+        auto got = co_await fetch_images(call->with, call->body.inputs);
+        if (!got) co_return image_error(got.error());
+        images = std::move(*got);
+    }
     const bool cuts_text = call->body.parameters.truncate && with.engine->model().requires_padding;
-    if (call->body.inputs.size() <= inline_encode_bytes) co_return encode_now(*call, cuts_text);
-    auto work = [call, cuts_text] { return encode_now(*call, cuts_text); };
+    if (call->body.inputs.size() <= inline_encode_bytes && images.empty()) {
+        co_return encode_now(*call, images, cuts_text);
+    }
+    auto work = [call, fetched = std::move(images), cuts_text] {
+        return encode_now(*call, fetched, cuts_text);
+    };
     co_return co_await with.workers->run(std::move(work));
 }
 

@@ -47,8 +47,23 @@ std::string shortened(std::string_view text) {
     return text.size() <= most ? std::string{text} : std::string{text.substr(0, most)} + "…";
 }
 
+using sized_image = std::pair<inference::image, image_header>;
+
+result<sized_image> read_file(std::string bytes) {
+    const auto header = read_image_header(bytes);
+    if (!header) return invalid("invalid image: it must be a PNG, JPEG, GIF or WebP file");
+    if (uint64_t{header->width} * header->height > max_image_pixels) {
+        return invalid(
+            "invalid image: it must not have more than " + std::to_string(max_image_pixels) +
+            " pixels. Given: " + std::to_string(header->width) + " x " +
+            std::to_string(header->height));
+    }
+    inference::image image{std::move(bytes), std::string{header->mime_type}};
+    return sized_image{std::move(image), *header};
+}
+
 /// The image of a data URI, and its size.
-result<std::pair<inference::image, image_header>> read_data_uri(std::string_view uri) {
+result<sized_image> read_data_uri(std::string_view uri) {
     const auto content = uri.substr(std::string_view{"data:"}.size());
     constexpr std::string_view coding = "base64,";
     const auto semicolon = content.find(';');
@@ -61,26 +76,38 @@ result<std::pair<inference::image, image_header>> read_data_uri(std::string_view
     if (!bytes) {
         return invalid("base64 encoding is invalid: it must be canonical and padded (RFC 4648)");
     }
-    const auto header = read_image_header(*bytes);
-    if (!header) return invalid("invalid image: it must be a PNG, JPEG, GIF or WebP file");
-    if (uint64_t{header->width} * header->height > max_image_pixels) {
-        return invalid(
-            "invalid image: it must not have more than " + std::to_string(max_image_pixels) +
-            " pixels. Given: " + std::to_string(header->width) + " x " +
-            std::to_string(header->height));
-    }
-    inference::image image{std::move(*bytes), std::string{header->mime_type}};
-    return std::pair{std::move(image), *header};
+    return read_file(std::move(*bytes));
 }
 
-result<std::pair<inference::image, image_header>> read_image(std::string_view uri) {
+bool is_remote(std::string_view uri) {
+    return uri.starts_with("http://") || uri.starts_with("https://");
+}
+
+result<sized_image> read_image(std::string_view uri, const fetched_images& fetched) {
     if (uri.starts_with("data:")) return read_data_uri(uri);
-    if (uri.starts_with("http://") || uri.starts_with("https://")) {
+    if (is_remote(uri)) {
+        const auto found = fetched.find(uri);
+        if (found != fetched.end()) return read_file(found->second);
         return invalid(
-            "Could not fetch image: this router fetches no images; send it as "
-            "data:image/…;base64,…");
+            "Could not fetch image: this router fetches no images "
+            "(server.remote_image_hosts); send it as data:image/…;base64,…");
     }
     return invalid("invalid image content: " + shortened(uri));
+}
+
+/// Where the next image of a prompt is.
+struct image_mark {
+    std::size_t begin = 0;  ///< Of `![](`.
+    std::size_t end = 0;    ///< After `)`.
+    std::string_view uri;
+};
+
+std::optional<image_mark> find_image(std::string_view inputs) {
+    const auto begin = inputs.find(opening);
+    const auto close = begin == inputs.npos ? inputs.npos : inputs.find(')', begin);
+    if (close == inputs.npos) return std::nullopt;
+    const auto from = begin + opening.size();
+    return image_mark{begin, close + 1, inputs.substr(from, close - from)};
 }
 
 /// Neighbouring images share the token between them.
@@ -202,7 +229,17 @@ std::string vision::tokens(std::uint32_t width, std::uint32_t height) const {
     return splits_images_ ? repeated(one, idefics2_parts) : one;
 }
 
-result<std::optional<image_prompt>> vision::split(std::string_view inputs) const {
+std::vector<std::string> vision::remote_images(std::string_view inputs) const {
+    std::vector<std::string> urls;
+    while (const auto mark = find_image(inputs)) {
+        if (is_remote(mark->uri)) urls.emplace_back(mark->uri);
+        inputs.remove_prefix(mark->end);
+    }
+    return urls;
+}
+
+result<std::optional<image_prompt>> vision::split(
+    std::string_view inputs, const fetched_images& fetched) const {
     image_prompt prompt;
     bool has_images = false;
     const auto add_text = [&prompt](std::string_view text) {
@@ -210,13 +247,9 @@ result<std::optional<image_prompt>> vision::split(std::string_view inputs) const
         prompt.query += text;
         prompt.chunks.emplace_back(std::string{text});
     };
-    while (!inputs.empty()) {
-        const auto begin = inputs.find(opening);
-        const auto end = begin == inputs.npos ? inputs.npos : inputs.find(')', begin);
-        if (end == inputs.npos) break;
-        add_text(inputs.substr(0, begin));
-        const auto from = begin + opening.size();
-        auto image = read_image(inputs.substr(from, end - from));
+    while (const auto mark = find_image(inputs)) {
+        add_text(inputs.substr(0, mark->begin));
+        auto image = read_image(mark->uri, fetched);
         if (!image) return image.error();
         prompt.query += tokens(image->second.width, image->second.height);
         prompt.chunks.emplace_back(std::move(image->first));
@@ -224,7 +257,7 @@ result<std::optional<image_prompt>> vision::split(std::string_view inputs) const
         if (prompt.query.size() > max_query_bytes) {
             return invalid("`inputs` has more images than any prompt may have");
         }
-        inputs.remove_prefix(end + 1);
+        inputs.remove_prefix(mark->end);
     }
     if (!has_images) return std::optional<image_prompt>{};
     add_text(inputs);

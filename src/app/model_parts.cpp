@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -50,6 +51,30 @@ std::shared_ptr<const api::vision> load_vision(const text::model_files& files, b
     }
     if (*found) spdlog::info("the model reads images");
     return *found;
+}
+
+result<std::shared_ptr<http::fetcher>> make_image_fetcher(const config::settings& s) {
+    const auto& of = s.server;
+    auto rules = http::outbound_rules::read(of.remote_image_hosts, of.remote_image_networks);
+    if (!rules) {
+        const auto what = "server.remote_image_hosts and remote_image_networks: ";
+        return error{errc::invalid_config, what + rules.error().detail};
+    }
+    if (rules->is_empty()) return std::shared_ptr<http::fetcher>{};
+    return std::make_shared<http::fetcher>(std::move(*rules));
+}
+
+api::image_fetching image_fetching(
+    const config::settings& s, std::shared_ptr<http::fetcher> by, telemetry::registry& metrics) {
+    constexpr auto name = "truffula_image_fetches";
+    auto* const fetched = &metrics.counter(name, {{"outcome", "fetched"}});
+    auto* const failed = &metrics.counter(name, {{"outcome", "failed"}});
+    api::image_fetching how;
+    how.by = std::move(by);
+    how.max_bytes = s.server.remote_image_max_bytes;
+    how.timeout = std::chrono::seconds{s.server.remote_image_timeout_s};
+    how.counted = [=](bool is_fetched) { (is_fetched ? fetched : failed)->Increment(); };
+    return how;
 }
 
 std::optional<text::chat_template> load_chat_template(const text::model_files& files) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "truffula/api/native.hpp"
+#include "truffula/config/settings.hpp"
+#include "truffula/telemetry/registry.hpp"
 #include "truffula/text/model_files.hpp"
 
 #include <memory>
@@ -16,6 +18,15 @@ std::shared_ptr<const api::encoder> load_encoder(const text::model_files& files)
 
 /// How the model sees images; nothing for one that does not, or without a tokenizer to count with.
 std::shared_ptr<const api::vision> load_vision(const text::model_files& files, bool has_encoder);
+
+/// What fetches images by URL; nothing unless `server.remote_image_hosts` names hosts.
+///
+/// \errors `errc::invalid_config`: an entry that is no host or network.
+result<std::shared_ptr<http::fetcher>> make_image_fetcher(const config::settings& s);
+
+/// How images are fetched `by` it, and counted.
+api::image_fetching image_fetching(
+    const config::settings& s, std::shared_ptr<http::fetcher> by, telemetry::registry& metrics);
 
 /// The model's chat templates.
 std::optional<text::chat_template> load_chat_template(const text::model_files& files);

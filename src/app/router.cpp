@@ -71,6 +71,7 @@ struct router::impl {
         engine_work.reset();
         engine_context.stop();
         if (engine_thread.joinable()) engine_thread.join();
+        if (images) images->stop();
         // Cancelled coroutines refer to the rest: they go first.
         server.reset();
     }
@@ -96,6 +97,7 @@ struct router::impl {
     std::unique_ptr<telemetry::request_logger> request_log;  // outlives the server's threads
     std::optional<text::chat_template> chat;
     std::shared_ptr<text::adapter_templates> adapter_chats;
+    std::shared_ptr<http::fetcher> images;  // none: no image is fetched
 
     asio::io_context engine_context{1};
     asio::executor_work_guard<asio::io_context::executor_type> engine_work;
@@ -121,6 +123,7 @@ std::shared_ptr<const api::services> router::impl::services() {
     to->limits = request_limits(settings);
     to->facts = facts(settings, files);
     to->vision = vision;
+    if (images) to->remote_images = image_fetching(settings, images, metrics);
     to->logs_api_tokens = settings.telemetry.request_logger_api_token;
     if (request_log) {
         to->log_request = [log = request_log.get()](const telemetry::logged_request& what) {
@@ -187,6 +190,9 @@ result<std::unique_ptr<router>> router::create(config::settings settings) {
     auto chats = open_adapter_templates(i->settings.adapters.local_adapter_folder, i->files);
     if (!chats) return chats.error();
     i->adapter_chats = std::move(*chats);
+    auto images = make_image_fetcher(i->settings);
+    if (!images) return images.error();
+    i->images = std::move(*images);
     return std::unique_ptr<router>{new router{std::move(i)}};
 }
 

@@ -29,6 +29,10 @@ void add_server(option_table& t) {
     t.number<u32>("write_timeout_s", FIELD(server, write_timeout_s), 1, 3600, "seconds", "A client must take something within it");
     t.number<u32>("stream_buffer_kib", FIELD(server, stream_buffer_kib), 1, 1U << 20U, "KiB", "Tokens kept for a slow reader before its stream is ended");
     t.number<u32>("shutdown_grace_s", FIELD(server, shutdown_grace_s), 0, 86'400, "seconds", "After SIGTERM: how long requests may go on");
+    t.list("remote_image_hosts", FIELD(server, remote_image_hosts), "a list of names, *.names, * or addresses, each also with :port", "Hosts from which images in prompts are fetched, on ports 80 and 443 unless one is named; none given: no image is fetched");
+    t.list("remote_image_networks", FIELD(server, remote_image_networks), "a list of networks as 10.1.0.0/16", "Private networks that such hosts may lie in; none given: only public addresses");
+    t.number<u64>("remote_image_max_bytes", FIELD(server, remote_image_max_bytes), 1, u64{1} << 30U, "bytes", "Most that is fetched for all images of a prompt together");
+    t.number<u32>("remote_image_timeout_s", FIELD(server, remote_image_timeout_s), 1, 3600, "seconds", "All images of a prompt must have come within it");
     t.list("cors_allow_origin", FIELD(server, cors_allow_origin), "a list of origins", "Origins that browsers may call from; none given: any");
     t.list("cors_allow_method", FIELD(server, cors_allow_method), "a list of methods", "Methods that browsers may use; none given: GET, POST");
     t.list("cors_allow_header", FIELD(server, cors_allow_header), "a list of header names", "Headers that browsers may send; none given: content-type");

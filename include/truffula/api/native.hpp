@@ -6,6 +6,7 @@
 #include "truffula/api/validate.hpp"
 #include "truffula/api/workers.hpp"
 #include "truffula/batching/engine.hpp"
+#include "truffula/http/fetcher.hpp"
 #include "truffula/http/message.hpp"
 #include "truffula/scheduler/admission.hpp"
 #include "truffula/telemetry/request_logger.hpp"
@@ -13,6 +14,7 @@
 #include "truffula/text/chat_template.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -42,6 +44,14 @@ struct static_facts {
     std::optional<std::string> request_logger_url;
 };
 
+/// How images that prompts name by URL are fetched. The limits are for all of one prompt together.
+struct image_fetching {
+    std::shared_ptr<http::fetcher> by;
+    std::size_t max_bytes = 0;
+    std::chrono::seconds timeout{0};
+    std::function<void(bool is_fetched)> counted;
+};
+
 /// What the routes work with. All of it outlives the last request; functions may be called from
 /// every HTTP thread.
 struct services {
@@ -66,7 +76,8 @@ struct services {
     /// Takes the log of a successful generation; unset: none is kept. Must be quick.
     std::function<void(const telemetry::logged_request&)> log_request;
     bool logs_api_tokens = false;
-    std::shared_ptr<const api::vision> vision;  ///< None: the model reads text only.
+    std::shared_ptr<const api::vision> vision;    ///< None: the model reads text only.
+    std::optional<image_fetching> remote_images;  ///< None: nothing is fetched.
     /// When to come back after a 429; unset: no `retry-after`.
     std::function<std::chrono::seconds()> retry_after;
 };

@@ -4,6 +4,8 @@
 #include "truffula/inference/request.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,9 @@ struct image_prompt {
     std::vector<inference::input_chunk> chunks;  ///< What shards get, in order.
 };
 
+/// Images that were fetched, by their URLs.
+using fetched_images = std::map<std::string, std::string, std::less<>>;
+
 /// How a model sees images: which text stands for one in its prompt (contract section 6).
 /// Pure. \threads any.
 class vision {
@@ -38,11 +43,16 @@ public:
     /// Tokens' text for one image of that size (pixels).
     std::string tokens(std::uint32_t width, std::uint32_t height) const;
 
-    /// Splits a prompt at its images, `![](data:…;base64,…)`; nothing if it has none.
+    /// URLs (http and https) of the images that a prompt names, in order.
+    std::vector<std::string> remote_images(std::string_view inputs) const;
+
+    /// Splits a prompt at its images, `![](data:…;base64,…)` or `![](https://…)`; nothing if it has
+    /// none.
     ///
     /// \errors `errc::validation`: no strict base64, no image that is known, too many pixels, and
-    /// addresses of images elsewhere, which are not fetched.
-    result<std::optional<image_prompt>> split(std::string_view inputs) const;
+    /// URLs that are not among `fetched`.
+    result<std::optional<image_prompt>> split(
+        std::string_view inputs, const fetched_images& fetched = {}) const;
 
 private:
     enum class kind : std::uint8_t { mllama, idefics, idefics2, paligemma, llava_next };

@@ -26,6 +26,10 @@ struct server_section {
     std::uint32_t write_timeout_s = 30;
     std::uint32_t stream_buffer_kib = 64;
     std::uint32_t shutdown_grace_s = 60;
+    std::vector<std::string> remote_image_hosts;
+    std::vector<std::string> remote_image_networks;
+    std::uint64_t remote_image_max_bytes = 2'097'152;
+    std::uint32_t remote_image_timeout_s = 10;
     std::vector<std::string> cors_allow_origin;
     std::vector<std::string> cors_allow_method;
     std::vector<std::string> cors_allow_header;

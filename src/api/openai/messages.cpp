@@ -28,6 +28,12 @@ std::string indexed(const std::string& where, std::size_t i) {
     return where + "[" + std::to_string(i) + "]";
 }
 
+// A URL may have parentheses; the one behind it ends it.
+std::string enclosed(std::string url) {
+    for (auto at = url.find(')'); at != url.npos; at = url.find(')', at)) url.replace(at, 1, "%29");
+    return url;
+}
+
 // Appends what a part of a content says.
 refused read_part(const json& part, const std::string& where, std::string& to) {
     if (!part.is_object()) return wrong(where, "an object with a `type`");
@@ -41,7 +47,7 @@ refused read_part(const json& part, const std::string& where, std::string& to) {
         const auto at = part.find("image_url");
         const bool is_whole = at != part.end() && at->is_object() && has_text(*at, "url");
         if (!is_whole) return wrong(where + ".image_url.url", "a string");
-        to += "![](" + (*at)["url"].get<std::string>() + ")";
+        to += "![](" + enclosed((*at)["url"].get<std::string>()) + ")";
         return std::nullopt;
     }
     return wrong(where + ".type", "one of text, image_url, refusal");

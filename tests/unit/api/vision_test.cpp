@@ -222,3 +222,21 @@ TEST_CASE("vision: what is refused says why", "[api]") {
     for (int i = 0; i < 600; ++i) inputs += markdown(png(1000, 1000));
     CHECK(refusal(*many, inputs).find("more images") != std::string::npos);
 }
+
+TEST_CASE("vision: images elsewhere are those that were fetched", "[api]") {
+    const auto how = model(R"({"model_type":"mllama"})");
+    const std::string inputs = "a ![](https://x/1.png) b ![](http://x/2) ![](data:,) ![](ftp://x)";
+    CHECK(how->remote_images(inputs) == std::vector<std::string>{"https://x/1.png", "http://x/2"});
+    CHECK(how->remote_images("![](https://x/open").empty());
+    const auto file = png(3, 4);
+    const auto got = how->split("a ![](https://x/1.png)", {{"https://x/1.png", file}});
+    REQUIRE(got);
+    REQUIRE(*got);
+    CHECK((*got)->query == "a <|image|>");
+    REQUIRE((*got)->chunks.size() == 2);
+    CHECK(std::get<inference::image>((*got)->chunks[1]).bytes == file);
+    const auto none = how->split("![](https://x/1.png)", {{"https://x/1.png", "<html>"}});
+    REQUIRE(none.has_error());
+    CHECK(none.error().detail.starts_with("invalid image: "));
+    CHECK(how->split("![](https://x/2.png)", {{"https://x/1.png", file}}).has_error());
+}
