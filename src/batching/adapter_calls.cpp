@@ -1,5 +1,6 @@
 // Runs the scheduler's effects: the adapter calls that are due.
 #include "batching/engine_core.hpp"
+#include "truffula/shard/refusals.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -86,7 +87,9 @@ asio::awaitable<void> engine_core::make_call(
     } else {
         spdlog::warn("adapter {}: {} failed: {}", ids, name_of(kind), outcome.error().detail);
         // Every error of a LoRAX shard is INTERNAL; nearly always the adapter is at fault.
-        if (outcome.error().code == errc::rpc_failed && kind != adapter::call_kind::offload) {
+        const bool is_refused = outcome.error().code == errc::rpc_failed;
+        const bool is_final = is_refused && !shard::lacks_memory(outcome.error().detail);
+        if (is_final && kind != adapter::call_kind::offload) {
             outcome = error{errc::no_adapter, outcome.error().detail};
         }
         // The shards' adapters are taken as lost with the connection: nothing to report then.

@@ -1,10 +1,13 @@
 #include "shard/grpc_framing.hpp"
 
+#include "truffula/shard/refusals.hpp"
+
 #include <charconv>
 
 namespace truffula::shard {
 namespace {
 
+constexpr int resource_exhausted = 8;
 constexpr int unavailable = 14;
 
 }  // namespace
@@ -59,6 +62,7 @@ result<> to_result(const call_status& status) {
     }
     auto words = percent_decode(status.message);
     if (status.grpc_status == unavailable) return error{errc::connection, std::move(words)};
+    if (status.grpc_status == resource_exhausted) words.insert(0, out_of_resources);
     return error{errc::rpc_failed, std::move(words)};
 }
 

@@ -37,6 +37,7 @@ bool adapters::can_load(const wire::LoadAdapterRequest& request, std::string& wh
     if (refused(request.adapter_parameters(), request.api_token(), why)) return false;
     for (const auto& id : request.adapter_parameters().adapter_ids()) {
         if (options_.unloadable.contains(id)) why = "Failed to load adapter '" + id + "'";
+        if (options_.too_large.contains(id)) why = "CUDA out of memory at adapter '" + id + "'";
     }
     return why.empty();
 }

@@ -41,6 +41,7 @@ struct raw_options {
     std::vector<std::string> preload;
     std::vector<std::string> missing;
     std::vector<std::string> unloadable;
+    std::vector<std::string> too_large;
     std::vector<std::string> tokens;
     std::vector<std::string> faults;
 };
@@ -138,6 +139,9 @@ void add_adapter_options(CLI::App& app, raw_options& raw) {
     app.add_option("--no-such-adapter", raw.missing, "ID whose download fails; repeatable")
         ->group(g);
     app.add_option("--fail-load", raw.unloadable, "ID whose load fails; repeatable")->group(g);
+    app.add_option(
+           "--no-memory-for", raw.too_large, "ID whose load fails for want of memory; repeatable")
+        ->group(g);
     app.add_option("--private-adapter", raw.tokens, "ID=TOKEN that it needs; repeatable")->group(g);
 }
 
@@ -185,6 +189,7 @@ void take_adapters(const raw_options& raw, adapter_options& out) {
     for (const auto& text : raw.tokens) out.tokens.insert(split(text));
     out.missing.insert(raw.missing.begin(), raw.missing.end());
     out.unloadable.insert(raw.unloadable.begin(), raw.unloadable.end());
+    out.too_large.insert(raw.too_large.begin(), raw.too_large.end());
 }
 
 void take(const raw_options& raw, options& out) {

@@ -47,6 +47,7 @@ struct adapter_options {
     std::map<std::string, std::uint32_t> preloaded;  ///< Id to index.
     std::set<std::string> missing;                   ///< Their download fails.
     std::set<std::string> unloadable;                ///< Their load fails.
+    std::set<std::string> too_large;                 ///< So does theirs: there is no memory.
     std::map<std::string, std::string> tokens;       ///< Private adapters and their token.
 };
 

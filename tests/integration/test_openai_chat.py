@@ -168,11 +168,6 @@ def test_stop_texts_and_lengths(chat):
 
 def test_structured_output_is_asked_of_the_shard(chat):
     _, group, client = chat
-
-    class Tree(pydantic.BaseModel):
-        name: str
-        height: float
-
     with pytest.raises((pydantic.ValidationError, openai.LengthFinishReasonError)):
         client.chat.completions.parse(
             model="", messages=USER, response_format=Tree, max_tokens=8, temperature=0
@@ -181,6 +176,47 @@ def test_structured_output_is_asked_of_the_shard(chat):
     assert schema["properties"]["height"]["type"] == "number"
     ask(client, response_format={"type": "text"})
     assert sent(group)["parameters"].get("schema", "") == ""
+
+
+class Tree(pydantic.BaseModel):
+    name: str
+    height: float
+
+
+def test_structured_output_is_parsed(replying):
+    _, _, client = replying('{"name": "oak", "height": 3.5}')
+    asked = {"model": "", "messages": USER, "response_format": Tree, "max_tokens": 50}
+    got = client.chat.completions.parse(**asked)
+    assert got.choices[0].message.parsed == Tree(name="oak", height=3.5)
+    with client.chat.completions.stream(**asked) as stream:
+        final = stream.get_final_completion()
+    assert final.choices[0].message.parsed == Tree(name="oak", height=3.5)
+
+
+@pytest.mark.parametrize(
+    "field,taken,refused_values",
+    [
+        ("temperature", [0, 2], [-0.01, 2.01]),
+        ("top_p", [0.01, 1], [-0.1, 1.01]),
+        ("presence_penalty", [-2, 2], [-2.01, 2.01]),
+        ("frequency_penalty", [-2, 2], [-2.01, 2.01]),
+        ("top_logprobs", [0, 20], [-1, 21]),
+        ("n", [1, 2, 128], [0, 129]),
+        ("stop", ["a", ["a"] * 10], ["", ["a"] * 11]),
+        ("max_tokens", [1], [0, -1]),
+        ("logit_bias", [{}], [{"5": 1}, []]),
+    ],
+)
+def test_both_sides_of_each_limit(sims, routers, model, field, taken, refused_values):
+    router = routers(sims(), {"--tokenizer-name": model, "--max-best-of": 200})
+    body = {"model": "", "messages": USER, "max_tokens": 2, "logprobs": True}
+    for value in taken:
+        answer = router.http.post("/v1/chat/completions", {**body, field: value})
+        assert answer.status == 200, (value, answer.body)
+    for value in refused_values:
+        answer = router.http.post("/v1/chat/completions", {**body, field: value})
+        assert answer.status == 400, (value, answer.body)
+        assert answer.json()["error"]["param"] == field
 
 
 def test_an_adapter_answers(chat):
@@ -198,6 +234,16 @@ def test_an_adapter_answers(chat):
         ({"messages": None}, "messages"),
         ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url.url"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
+        ({"messages": USER + [{"role": "assistant", "tool_calls": 5}]}, "messages[1].tool_calls"),
+        ({"messages": [{**USER[0], "tool_calls": [{}]}]}, "messages[0].tool_calls"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]}]},
+            "messages[0].tool_calls[0].function.name",
+        ),
         ({"messages": USER * 10_000}, "messages"),
         ({"messages": [{"role": "user", "content": "word " * 1000}]}, "messages"),
         ({"messages": [{"role": "user", "content": "refuse me"}]}, "messages"),
@@ -231,6 +277,23 @@ def test_each_refusal_names_the_field(chat, body, param):
         assert error["type"] == "invalid_request_error"
         assert error["param"] == param, error
         assert error["message"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    ['[{"role":"user","content":NaN}]', '[{"role":"user","content":' + "[" * 5000, "[" * 100_000],
+    ids=["not a number", "deep content", "deep"],
+)
+def test_conversations_that_are_no_json(chat, messages):
+    router, _, _ = chat
+    body = '{"model":"","messages":' + messages + "}"
+    answer = router.http.post(
+        "/v1/chat/completions", body.encode(), {"content-type": "application/json"}
+    )
+    assert answer.status == 400, answer.body
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error" and error["message"]
+    assert ask(openai.OpenAI(base_url=router.url + "/v1", api_key="x")).choices
 
 
 def test_a_template_refuses_with_its_own_words(chat):
@@ -401,6 +464,35 @@ def test_a_tool_call_is_streamed(replying):
     assert json.loads(arguments) == {"place": "Lyon", "days": 3}
     assert all(not c.choices[0].delta.content for c in chunks)
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+def test_a_tool_call_is_streamed_to_the_asynchronous_client(replying):
+    router, _, _ = replying(CALL)
+
+    async def call():
+        async with openai.AsyncOpenAI(base_url=router.url + "/v1", api_key="x") as c:
+            stream = await c.chat.completions.create(
+                model="", messages=USER, tools=TOOLS, max_tokens=100, stream=True
+            )
+            deltas = [d async for c in stream for d in c.choices[0].delta.tool_calls or []]
+        return deltas[0].function.name, "".join(d.function.arguments for d in deltas)
+
+    name, arguments = asyncio.run(call())
+    assert name == "weather"
+    assert json.loads(arguments) == {"place": "Lyon", "days": 3}
+
+
+def test_log_probabilities_beside_a_call(replying):
+    _, _, client = replying(CALL)
+    more = {"tools": TOOLS, "max_tokens": 100, "logprobs": True, "top_logprobs": 1}
+    choice = ask(client, **more).choices[0]
+    assert choice.message.tool_calls[0].function.name == "weather"
+    scores = choice.logprobs.content
+    assert "".join(s.token for s in scores) == CALL
+    assert len(scores[0].top_logprobs) == 1
+    chunks = [c.choices[0] for c in ask(client, stream=True, **more)]
+    tokens = [s.token for c in chunks if c.logprobs for s in c.logprobs.content]
+    assert "".join(tokens) == CALL
 
 
 def test_the_stream_helper_of_openai_puts_the_call_together(replying):

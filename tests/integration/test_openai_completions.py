@@ -433,6 +433,17 @@ def test_an_adapter_that_is_not_there(sims, routers):
     assert router.http.post("/generate", body).status == 424
 
 
+def test_an_adapter_for_which_there_is_no_memory_now(sims, routers):
+    router = routers(sims(options=["--no-memory-for", "big"]))
+    client = client_of(router)
+    for stream in (False, True):
+        with pytest.raises(openai.InternalServerError) as caught:  # clients try these again
+            list(client.completions.create(model="big", prompt=PROMPT, stream=stream))
+        assert "out of memory" in str(caught.value)
+    body = {"inputs": PROMPT, "parameters": {"adapter_id": "big"}}
+    assert router.http.post("/generate", body).status == 424
+
+
 def test_adapters_may_be_restricted(sims, routers):
     group = sims(options=["--preload", "there=1"])
     router = routers(group, {"--allowed-adapters": "good/one"})

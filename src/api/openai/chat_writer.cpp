@@ -19,11 +19,13 @@ struct chat_choice {
     void reset(const text_plan& plan) {
         shown.reset();
         reply.reset();
+        unsent.clear();
         if (!plan.tools.empty()) reply.emplace(plan.tools);
     }
 
     shown_text shown;
     std::optional<text::tool_reply_parser> reply;
+    std::vector<scored_token> unsent;  ///< Of a reply: for its next event.
 };
 
 class chat_writer final : public text_writer {
@@ -60,7 +62,8 @@ public:
         at.shown.finish(*s.finished);
         if (auto fine = append_text(out, choice, at); !fine) return fine;
         if (auto fine = check_end(at, s.finished->reason); !fine) return fine;
-        append_event(out, choice, "{}", {}, finish_of(at, s.finished->reason));
+        append_event(
+            out, choice, "{}", std::exchange(at.unsent, {}), finish_of(at, s.finished->reason));
         return {};
     }
 
@@ -111,25 +114,26 @@ private:
         }
         auto delta = at.reply->feed(std::exchange(at.shown.text, {}));
         if (!delta) return broken_reply(delta.error());
+        for (auto& t : at.shown.scored()) at.unsent.push_back(std::move(t));
         if (delta->name) {
             delta_ = R"({"tool_calls":[{"index":0,"id":)";
             append_string(delta_, unique_id("call_"));
             delta_ += R"(,"type":"function","function":{"name":)";
             append_string(delta_, *delta->name);
             delta_ += R"(,"arguments":""}}]})";
-            append_event(out, choice, delta_, {}, {});
+            append_event(out, choice, delta_, std::exchange(at.unsent, {}), {});
         }
         if (!delta->arguments.empty()) {
             delta_ = R"({"tool_calls":[{"index":0,"function":{"arguments":)";
             append_string(delta_, delta->arguments);
             delta_ += "}}]}";
-            append_event(out, choice, delta_, {}, {});
+            append_event(out, choice, delta_, std::exchange(at.unsent, {}), {});
         }
         if (delta->content.empty()) return {};
         delta_ = "{\"content\":";
         append_string(delta_, delta->content);
         delta_ += '}';
-        append_event(out, choice, delta_, {}, {});
+        append_event(out, choice, delta_, std::exchange(at.unsent, {}), {});
         return {};
     }
 
@@ -184,7 +188,7 @@ private:
             reply = std::move(*read);
         }
         std::vector<scored_token> scored;
-        if (plan_.logprobs && !at.reply) {
+        if (plan_.logprobs) {
             auto& shown = at.shown;
             for (const auto& t : answer.tokens) shown.add(t);
             shown.finish(answer.end);

@@ -98,9 +98,10 @@ refused plan_lengths(const text_body& body, text_plan& plan) {
         }
         plan.parameters.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
     }
+    constexpr std::int64_t most_answers = 128;  // OpenAI's
     const auto n = body.n.value_or(1);
-    if (!fits(n, 1, most)) {
-        return invalid_field("n", "`n` must be at least 1. Given: " + std::to_string(n));
+    if (!fits(n, 1, most_answers)) {
+        return invalid_field("n", "`n` must be from 1 to 128. Given: " + std::to_string(n));
     }
     plan.n = static_cast<std::uint64_t>(n);
     plan.parameters.best_of = plan.n;

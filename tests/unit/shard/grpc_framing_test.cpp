@@ -1,5 +1,7 @@
 #include "shard/grpc_framing.hpp"
 
+#include "truffula/shard/refusals.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <string>
@@ -41,8 +43,17 @@ TEST_CASE("framing: only HTTP 200 with gRPC 0 is a success", "[shard]") {
     CHECK(code({200, 13, "boom"}) == errc::rpc_failed);
     CHECK(code({200, 14, "gone"}) == errc::connection);
     CHECK(code({200, -1, ""}) == errc::protocol);
+    CHECK(code({200, 8, "full"}) == errc::rpc_failed);
     CHECK(code({502, -1, ""}) == errc::protocol);
     CHECK(code({0, -1, ""}) == errc::protocol);
     CHECK(to_result({502, 0, ""}).has_error());
     CHECK(to_result({200, 13, "CUDA%3A out"}).error().detail == "CUDA: out");
+}
+
+TEST_CASE("framing: a shard that lacks memory may have it later", "[shard]") {
+    CHECK(shard::lacks_memory(to_result({200, 8, "full"}).error().detail));
+    CHECK(shard::lacks_memory("CUDA out of memory. Tried to allocate 2 GiB"));
+    CHECK(shard::lacks_memory("HIP Out Of Memory"));
+    CHECK_FALSE(shard::lacks_memory("Failed to load adapter 'a': no such file"));
+    CHECK_FALSE(shard::lacks_memory(""));
 }

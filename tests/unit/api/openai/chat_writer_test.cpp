@@ -150,6 +150,35 @@ TEST_CASE("chat body: words, calls, and replies that are neither", "[api][openai
     CHECK(whole(tools, call.substr(0, 30), why::length));
 }
 
+TEST_CASE("chat: a call has the log-probabilities of all its tokens", "[api][openai]") {
+    auto plan = plan_with({"f", "no_tool"});
+    plan.logprobs = 0;
+    const auto text_of = [](const json& logprobs) {
+        std::string text;
+        for (const auto& t : logprobs["content"]) text += t["token"].get<std::string>();
+        return text;
+    };
+    std::string streamed_text;
+    for (const auto& one : streamed(plan, call, why::eos_token)) {
+        if (!one["logprobs"].is_null()) streamed_text += text_of(one["logprobs"]);
+    }
+    CHECK(streamed_text == call);
+    collected_answer answer;
+    answer.end.text = call;
+    answer.end.reason = why::eos_token;
+    for (const auto c : call) answer.tokens.push_back(step_of({c}).tokens.front());
+    const std::vector one{answer};
+    const auto body = writer(plan)->body(one, {1, 2});
+    REQUIRE(body);
+    const auto choice = json::parse(*body)["choices"][0];
+    CHECK(choice["message"]["tool_calls"].size() == 1);
+    CHECK(text_of(choice["logprobs"]) == call);
+    plan.logprobs.reset();
+    const auto plain = writer(plan)->body(one, {1, 2});
+    REQUIRE(plain);
+    CHECK(json::parse(*plain)["choices"][0]["logprobs"].is_null());
+}
+
 TEST_CASE("lorax chat: calls have the id 0 and no content", "[api][openai]") {
     const auto plan = plan_with({"f"});
     const auto w = openai::make_lorax_chat_writer(plan, {"", 7, "base", "fp"});

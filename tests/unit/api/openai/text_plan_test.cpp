@@ -102,6 +102,8 @@ TEST_CASE("openai plan: sampling", "[api][openai]") {
     CHECK(warm.do_sample);
     CHECK(warm.temperature == 0.5F);
     CHECK_FALSE(warm.top_k);
+    CHECK(plan(R"("temperature":2)").plan.parameters.temperature == 2.0F);
+    CHECK(param_of(R"("temperature":2.0001)") == "temperature");
     CHECK(plan(R"("top_k":7)").plan.parameters.top_k == 7);
     CHECK(param_of(R"("top_k":-2)") == "top_k");
     CHECK(plan(R"("ignore_eos":true)").plan.parameters.ignore_eos_token);
@@ -117,6 +119,8 @@ TEST_CASE("openai plan: how many answers, and their seeds", "[api][openai]") {
     CHECK_FALSE(many.plan.parameters.seed);
     CHECK(plan(R"("seed":5)").plan.parameters.seed == 5U);
     CHECK(param_of(R"("n":0)") == "n");
+    CHECK(plan(R"("n":128)").plan.parameters.sequences() == 128);
+    CHECK(param_of(R"("n":129)") == "n");
     CHECK(param_of(R"("n":3,"best_of":2)") == "best_of");
     CHECK(param_of(R"("best_of":2,"stream":true)") == "best_of");
     CHECK_FALSE(plan(R"("n":2,"stream":true)").refused);
