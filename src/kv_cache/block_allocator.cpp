@@ -135,7 +135,7 @@ std::optional<block_allocation> block_allocator::allocate(const block_request& r
 }
 
 void block_allocator::forget(std::uint32_t adapter_index) {
-    if (pool_->tree) pool_->tree->forget(adapter_index, pool_->free);
+    if (pool_->tree) pool_->tree->forget(adapter_index);
 }
 
 block_counts block_allocator::counts() const noexcept {

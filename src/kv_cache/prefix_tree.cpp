@@ -100,13 +100,13 @@ std::uint32_t prefix_tree::root_of(const prefix_scope& scope) {
     }
     at->second = unused_roots_.back();
     unused_roots_.pop_back();
-    roots_[at->second] = {scope, 0, 0, false};
+    roots_[at->second] = {scope};
     return at->second;
 }
 
 void prefix_tree::drop_if_unused(std::uint32_t root_id) {
     const auto& r = roots_[root_id];
-    if (r.holds > 0 || r.first_child != 0) return;
+    if (r.holds > 0 || r.first_child != 0 || r.is_forgotten != r.is_swept) return;
     if (!r.is_forgotten) root_ids_.erase(r.scope);
     unused_roots_.push_back(root_id);
 }
@@ -154,7 +154,6 @@ void prefix_tree::release(
         if (left == 0) {
             make_newest(at);
         } else if (left == forgotten_bit) {
-            detach(at);
             free.push_back(at);
         }
         at = parent;
@@ -164,7 +163,10 @@ void prefix_tree::release(
 }
 
 void prefix_tree::evict(std::size_t count, std::vector<std::uint32_t>& free) {
-    for (; count > 0; --count) {
+    const auto enough = free.size() + count;
+    while (free.size() < enough && sweep(free)) {
+    }
+    while (free.size() < enough) {
         const auto oldest = nodes_[0].newer;
         const auto parent = nodes_[oldest].parent;
         leave_ring(oldest);
@@ -175,33 +177,42 @@ void prefix_tree::evict(std::size_t count, std::vector<std::uint32_t>& free) {
     }
 }
 
-void prefix_tree::forget(std::uint32_t adapter_index, std::vector<std::uint32_t>& free) {
+void prefix_tree::forget(std::uint32_t adapter_index) {
     const auto first = root_ids_.lower_bound({adapter_index, 0});
     auto at = first;
     for (; at != root_ids_.end() && at->first.adapter_index == adapter_index; ++at) {
-        const auto id = at->second;
-        auto& r = roots_[id];
-        r.is_forgotten = true;
-        std::vector<std::uint32_t> all;  // a block behind the one it continues
-        for (auto c = r.first_child; c != 0; c = nodes_[c].next_sibling) all.push_back(c);
-        for (std::size_t i = 0; i < all.size(); ++i) {
-            for (auto c = nodes_[all[i]].first_child; c != 0; c = nodes_[c].next_sibling) {
-                all.push_back(c);
-            }
-        }
-        for (auto block = all.rbegin(); block != all.rend(); ++block) {
-            remove_from_bucket(*block);
-            if (nodes_[*block].references > 0) {
-                nodes_[*block].references |= forgotten_bit;
-                continue;
-            }
-            leave_ring(*block);
-            detach(*block);
-            free.push_back(*block);
-        }
-        drop_if_unused(id);
+        roots_[at->second].is_forgotten = true;
+        to_sweep_.push_back(at->second);
     }
     root_ids_.erase(first, at);
+}
+
+/// One step down to a leaf of a forgotten tree, or one leaf less; false: there is none. Each block
+/// takes two steps in all. What requests hold leaves the tree too, and is theirs to give back.
+bool prefix_tree::sweep(std::vector<std::uint32_t>& free) {
+    if (swept_ == 0) {
+        if (to_sweep_.empty()) return false;
+        swept_ = to_sweep_.back() | root_bit;
+        to_sweep_.pop_back();
+    }
+    const auto at = swept_;
+    if (const auto child = first_child_of(at); child != 0) {
+        swept_ = child;
+    } else if ((at & root_bit) != 0) {
+        swept_ = 0;
+        roots_[at & ~root_bit].is_swept = true;
+        drop_if_unused(at & ~root_bit);
+    } else {
+        remove_from_bucket(at);
+        detach(at);
+        if (nodes_[at].references > 0) {
+            nodes_[at].references |= forgotten_bit;
+        } else {
+            leave_ring(at);
+            free.push_back(at);
+        }
+    }
+    return true;
 }
 
 void prefix_tree::add(std::uint32_t block, std::uint32_t parent, const std::uint32_t* tokens) {
@@ -215,7 +226,6 @@ void prefix_tree::add(std::uint32_t block, std::uint32_t parent, const std::uint
     if (first != 0) nodes_[first].previous_sibling = block;
     first = block;
     make_newest(block);
-    ++size_;
     ++version_;
 }
 
@@ -235,7 +245,7 @@ void prefix_tree::detach(std::uint32_t block) {
         first_child_of(n.parent) = n.next_sibling;
     }
     if (n.next_sibling != 0) nodes_[n.next_sibling].previous_sibling = n.previous_sibling;
-    --size_;
+    if (swept_ == block) swept_ = n.parent;
 }
 
 void prefix_tree::reference(std::uint32_t block) {

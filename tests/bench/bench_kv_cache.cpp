@@ -132,6 +132,15 @@ void memory() {
         got->confirm(prompt);
     };
     bench::report("4,096 blocks of 1 evicted for a new prompt", "us", time_of(take_in));
+    const auto forget = [&] { a.forget(0); };
+    bench::report(
+        "an adapter with 1 million cached blocks forgotten",
+        "us",
+        bench::time_of<bench::microseconds>(1, 1, forget));
+    bench::report(
+        "4,096 blocks of 1 of a forgotten adapter taken",
+        "us",
+        bench::time_of<bench::microseconds>(200, 1, take_in));
 }
 
 }  // namespace

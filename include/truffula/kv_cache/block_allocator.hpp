@@ -44,9 +44,11 @@ struct block_memo {
 /// Where the blocks are: each is in exactly one of the first three.
 struct block_counts {
     std::size_t free = 0;
-    std::size_t cached = 0;        ///< Held by the cache alone: given out when free ones run short.
-    std::size_t used = 0;          ///< Held by requests.
-    std::uint64_t hit_tokens = 0;  ///< Of prompts, taken from the cache; ever.
+    /// Held by the cache alone: given out when free ones run short, first those of adapters that
+    /// were forgotten.
+    std::size_t cached = 0;
+    std::size_t used = 0;             ///< Held by requests.
+    std::uint64_t hit_tokens = 0;     ///< Of prompts, taken from the cache; ever.
     std::uint64_t prompt_tokens = 0;  ///< Of all prompts that shards confirmed; ever.
 };
 
@@ -125,7 +127,8 @@ public:
     /// Both at once.
     std::optional<block_allocation> allocate(const block_request& request);
 
-    /// The adapter at this index is other weights from now on.
+    /// The adapter at this index is other weights from now on. Costs the same however much of it is
+    /// cached.
     void forget(std::uint32_t adapter_index);
 
     block_counts counts() const noexcept;

@@ -64,22 +64,21 @@ public:
         std::span<const std::uint32_t> tokens,
         std::span<const std::uint32_t> blocks);
 
-    /// Ends a hold; appends to `free` those of the request's `blocks` that the tree does not keep,
-    /// and what was forgotten meanwhile and is not referenced any more.
+    /// Ends a hold; appends to `free` those of the request's `blocks` that the tree does not keep.
     void release(
         const prefix_hold& held,
         std::span<const std::uint32_t> blocks,
         std::vector<std::uint32_t>& free);
 
-    /// Takes out the `count` least recently used; there must be as many unreferenced ones.
+    /// Takes out `count` blocks, forgotten ones first, then the least recently used; there must be
+    /// as many unreferenced ones.
     void evict(std::size_t count, std::vector<std::uint32_t>& free);
 
-    /// The adapter's weights are gone: nothing of it is found again. What requests still hold is
-    /// given back when they let go of it.
-    void forget(std::uint32_t adapter_index, std::vector<std::uint32_t>& free);
+    /// The adapter's weights are gone: nothing of it is found again. Its blocks stay where they are
+    /// until they are taken out, before any others: a large tree costs nobody a pause.
+    void forget(std::uint32_t adapter_index);
 
-    /// Blocks in the tree, and those of them that no request holds.
-    std::size_t size() const noexcept { return size_; }
+    /// Blocks in the tree that no request holds.
     std::size_t unreferenced() const noexcept { return unreferenced_; }
 
     /// Changes whenever a match can have become longer.
@@ -102,6 +101,7 @@ private:
         std::uint32_t first_child = 0;
         std::uint32_t holds = 0;
         bool is_forgotten = false;
+        bool is_swept = false;  // of a forgotten one: only requests know its blocks now
     };
 
     std::uint32_t& first_child_of(std::uint32_t parent);
@@ -111,6 +111,7 @@ private:
     std::uint32_t child(std::uint32_t parent, const std::uint32_t* tokens) const;
     std::uint32_t root_of(const prefix_scope& scope);
     void drop_if_unused(std::uint32_t root_id);
+    bool sweep(std::vector<std::uint32_t>& free);
     void add(std::uint32_t block, std::uint32_t parent, const std::uint32_t* tokens);
     void remove_from_bucket(std::uint32_t block);
     void detach(std::uint32_t block);
@@ -126,7 +127,8 @@ private:
     std::vector<root> roots_;
     std::vector<std::uint32_t> unused_roots_;
     std::map<prefix_scope, std::uint32_t> root_ids_;
-    std::size_t size_ = 0;
+    std::vector<std::uint32_t> to_sweep_;  // forgotten roots
+    std::uint32_t swept_ = 0;              // where in one of them the sweep is; 0: nowhere
     std::size_t unreferenced_ = 0;
     std::uint64_t version_ = 1;
 };

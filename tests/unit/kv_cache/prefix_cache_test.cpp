@@ -211,8 +211,13 @@ TEST_CASE("prefix cache: an adapter that leaves takes its prompts along", "[kv_c
         a.forget(1);
         CHECK(cached(a, asking(prompt, 1)) == 0);
         CHECK(cached(a, asking(prompt, 2)) == 4);
-        CHECK(a.counts().cached == 5);
-        CHECK(a.counts().free == 15);
+        CHECK(a.available() == 20);
+        // What is of no use is given out before what was used longer ago.
+        pass(a, count_from(30, 5), 2);
+        const auto holder = a.allocate(asking(count_from(50, 9), 3));
+        CHECK(a.counts().free == 0);
+        CHECK(cached(a, asking(prompt, 2)) == 4);
+        CHECK(cached(a, asking(count_from(30, 5), 2)) == 4);
     }
     SECTION("while a request still holds some") {
         auto user = a.allocate(asking(ids{1, 2, 3, 40}, 1));
@@ -223,9 +228,14 @@ TEST_CASE("prefix cache: an adapter that leaves takes its prompts along", "[kv_c
         CHECK(cached(a, asking(prompt, 1)) == 0);
         pass(a, ids{1, 2, 70}, 1);  // the index has other weights now
         CHECK(cached(a, asking(prompt, 1)) == 2);
+        {
+            const auto all = a.allocate(asking(count_from(100, 16 - 3), 3));  // takes it apart
+            CHECK(a.counts().used == 4 + 13);
+            CHECK(a.counts().free == 0);
+        }
         user.reset();
         CHECK(a.counts().used == 0);
-        CHECK(a.counts().cached == 5 + 3);
+        CHECK(a.available() == 20);
         CHECK(cached(a, asking(prompt, 1)) == 2);
     }
     SECTION("nothing of it is here") {
