@@ -1,6 +1,6 @@
 #include "api/generation.hpp"
 
-#include "api/collect.hpp"
+#include "api/after_prompt.hpp"
 #include "api/fetch_images.hpp"
 #include "api/pooling.hpp"
 #include "truffula/api/adapter_choice.hpp"
@@ -143,44 +143,43 @@ result<checked_request> check(const generation_call& call, maybe_encoded prompt,
     return checked_request{std::move(made), std::move(choice), std::move(taken)};
 }
 
-/// The prompt of several sequences is computed once: one token of it brings it into the prefix
-/// cache, before they would all compute it side by side (contract section 8). Without a permit to
-/// spare they do.
-asio::awaitable<result<>> warm_prefix(
-    std::shared_ptr<const generation_call> call, std::shared_ptr<const checked_request> checked) {
-    const auto& with = *call->with;
-    const auto& what = *checked->what;
-    const bool would_be_read = with.has_prefix_cache && !what.prefill_logprobs &&
-                               !what.input_ids.empty() && what.chunks.empty();
-    if (checked->taken.size() < 2 || !would_be_read) co_return result<>{};
-    auto permit = with.admission->try_acquire();
-    if (!permit) co_return result<>{};
-    auto once = std::make_shared<inference::request>(what);
-    once->stopping.max_new_tokens = 1;
-    once->every_step = false;
-    auto stream =
-        with.engine->submit(checked->choice.ref, std::move(once), std::move(*permit), call->thread);
-    if (!stream) co_return stream.error();
-    auto done = co_await collect(**stream);
-    if (!done) co_return done.error();
-    co_return result<>{};
+/// Hands over the next of the sequences: the first as it is, each other one the same again with a
+/// seed of its own.
+result<stream_ptr> submit_next(
+    const generation_call& call, checked_request& checked, std::size_t sequence) {
+    auto& what = checked.what;
+    if (sequence > 0) {
+        const auto seed = call.first_seed ? what->sampling.seed + 1 : random_seed();
+        what = with_seed(*what, seed);
+    }
+    auto& permit = checked.taken[sequence];
+    return call.with->engine->submit(checked.choice.ref, what, std::move(permit), call.thread);
 }
 
-result<running_generation> hand_over(const generation_call& call, checked_request checked) {
+/// With a prefix cache the prompt of several sequences is computed once: the others come when the
+/// first has brought it there, else they would all compute it side by side.
+bool computes_once(const generation_call& call, const checked_request& checked) {
+    const auto& what = *checked.what;
+    return call.with->has_prefix_cache && checked.taken.size() > 1 && !what.prefill_logprobs &&
+           !what.input_ids.empty() && what.chunks.empty();
+}
+
+asio::awaitable<result<running_generation>> hand_over(
+    std::shared_ptr<const generation_call> call, std::shared_ptr<checked_request> checked) {
     running_generation running;
-    auto made = std::move(checked.what);
-    running.input_length = made->input_length;
-    for (auto& one : checked.taken) {
-        if (!running.sequences.empty()) {  // the same again, with a seed of its own
-            const auto seed = call.first_seed ? made->sampling.seed + 1 : random_seed();
-            made = with_seed(*made, seed);
+    running.input_length = checked->what->input_length;
+    const auto waits = computes_once(*call, *checked);
+    for (std::size_t i = 0; i < checked->taken.size(); ++i) {
+        auto stream = submit_next(*call, *checked, i);
+        if (!stream) co_return stream.error();
+        if (i == 0 && waits) {
+            auto computed = co_await after_prompt(std::move(*stream));
+            if (!computed) co_return computed.error();
+            *stream = std::move(*computed);
         }
-        auto stream =
-            call.with->engine->submit(checked.choice.ref, made, std::move(one), call.thread);
-        if (!stream) return stream.error();
         running.sequences.push_back(std::move(*stream));
     }
-    return running;
+    co_return std::move(running);
 }
 
 }  // namespace
@@ -200,9 +199,7 @@ asio::awaitable<result<running_generation>> begin_generation(
     auto checked = check(*call, std::move(*prompt), std::move(*taken));
     if (!checked) co_return checked.error();
     auto ready = std::make_shared<checked_request>(std::move(*checked));
-    const auto warm = co_await warm_prefix(call, ready);
-    if (!warm) co_return warm.error();
-    co_return hand_over(*call, std::move(*ready));
+    co_return co_await hand_over(call, ready);
 }
 
 void log_answer(

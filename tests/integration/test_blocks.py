@@ -3,14 +3,13 @@
 import asyncio
 import concurrent.futures
 import functools
-from pathlib import Path
 
 import pytest
 
 from load import run_all
+from looks import COMMON, TOKENIZER, metric, with_tokenizer
 from processes import wait_until
 
-TOKENIZER = Path(__file__).parent.parent / "data" / "tokenizer"
 STREAMS = 400
 ADAPTERS = 40
 TOKENS = 24
@@ -26,7 +25,6 @@ OPTIONS = {
     "--max-batch-prefill-tokens": 1024,
     "--max-batch-total-tokens": 8192,
 }
-COMMON = "Answer in one short and friendly sentence, whatever you are asked. The question is: "
 
 # Nothing that was cached has to make room, or is forgotten with an adapter that has to.
 ROOMY = {"--max-batch-total-tokens": 80_000, "--max-active-adapters": ADAPTERS}
@@ -55,22 +53,9 @@ def bodies():
     ]
 
 
-def metric(router, name: str, otherwise: float = 0.0) -> float:
-    for line in router.http.get("/metrics").body.decode().splitlines():
-        if line.startswith(name + " "):
-            return float(line.split()[1])
-    return otherwise
-
-
 @functools.cache
 def tokens(router, text: str) -> int:
     return len(router.http.post("/tokenize", {"inputs": text, "add_special_tokens": False}).json())
-
-
-def with_tokenizer(router):
-    if router.http.post("/tokenize", {"inputs": "a"}).status != 200:
-        pytest.skip("the router was built without its tokenizer")
-    return router
 
 
 @pytest.mark.parametrize("world", [1, 2])
@@ -154,10 +139,11 @@ def test_the_prompt_of_several_sequences_is_computed_once(sims, routers):
     group = sims(options=["--block-size", "1"])
     router = with_tokenizer(routers(group, OPTIONS, ["--prefix-caching"]))
     assert generate(router, COMMON, best_of=2, do_sample=True) == 200
-    sent = [r for b in group.shards[0].requests("Prefill") for r in b["batch"]["requests"]][-3:]
+    sent = [r for b in group.shards[0].requests("Prefill") for r in b["batch"]["requests"]][-2:]
     length = len(sent[0]["tokenized_inputs"]["ids"])
-    assert sent[0]["stopping_parameters"]["max_new_tokens"] == 1
-    assert [r.get("cache_len", 0) for r in sent] == [0, length - 1, length - 1]
+    # No generation beside those that were asked for.
+    assert [r["stopping_parameters"]["max_new_tokens"] for r in sent] == [4, 4]
+    assert [r.get("cache_len", 0) for r in sent] == [0, length - 1]
 
 
 def test_a_prompt_above_the_prefill_budget_is_cut(sims, routers):
