@@ -36,21 +36,25 @@ async def run_stream(port: int, outcome: Outcome, body: dict, leave_after: int |
     )
     writer.write(head.encode() + payload)
     try:
-        while line := await reader.readline():
-            if not line.startswith(b"data:"):
-                continue
-            event = json.loads(line[5:])
-            if "error" in event:
-                outcome.error = event["error"]
-                return
-            outcome.last_token = time.monotonic() - started
-            if outcome.first_token is None:
-                outcome.first_token = outcome.last_token
-            outcome.texts.append(event["token"]["text"])
-            outcome.whole = event["generated_text"]
-            if leave_after is not None and len(outcome.texts) >= leave_after:
-                outcome.left = True
-                return
+        rest = b""
+        while part := await reader.read(65536):
+            # By events and not by lines: there are hundreds of thousands.
+            *events, rest = (rest + part).split(b"\n\n")
+            for text in events:
+                if (at := text.find(b"data:")) < 0:
+                    continue
+                event = json.loads(text[at + 5 :])
+                if "error" in event:
+                    outcome.error = event["error"]
+                    return
+                outcome.last_token = time.monotonic() - started
+                if outcome.first_token is None:
+                    outcome.first_token = outcome.last_token
+                outcome.texts.append(event["token"]["text"])
+                outcome.whole = event["generated_text"]
+                if leave_after is not None and len(outcome.texts) >= leave_after:
+                    outcome.left = True
+                    return
     finally:
         writer.close()
 

@@ -1,4 +1,7 @@
-"""Two thousand streams on more adapters than there are slots: all whole, none doubled, no violation."""
+"""Two thousand streams on more adapters than there are slots: all whole, none doubled, no violation.
+
+Over block allocator, prefix cache and prompts in parts, each alone and together.
+"""
 
 import asyncio
 import math
@@ -6,6 +9,7 @@ import math
 import pytest
 
 from load import run_all
+from looks import COMMON, TOKENIZER, metric, with_tokenizer
 from processes import wait_until
 
 STREAMS = 2000
@@ -19,15 +23,30 @@ OPTIONS = {
     "--max-active-adapters": SLOTS,
     "--adapter-cycle-time-s": CYCLE_S,
     "--adapter-source": "local",
+    "--tokenizer-name": TOKENIZER,
     "--max-batch-prefill-tokens": 16384,
     "--max-batch-total-tokens": 65536,
 }
 
 
+# With chunks those who run take their part of this, and the prompts of an adapter are too many for
+# what is left.
+SMALL = {"--max-batch-prefill-tokens": 400}
+
+# What the shards are, and what the router is told.
+WAYS = {
+    "blocks": ([], {}, []),
+    "cache": (["--block-size", "1"], {}, ["--prefix-caching"]),
+    "chunks": (["--chunked-prefill"], SMALL, []),
+    "both": (["--block-size", "1", "--chunked-prefill"], SMALL, ["--prefix-caching"]),
+}
+
+
 def bodies():
+    """Prompts that begin alike; on each adapter the half of them are the same."""
     return [
         {
-            "inputs": f"request {i}",
+            "inputs": COMMON + f"request {i % (STREAMS // 2)}",
             "parameters": {"max_new_tokens": TOKENS, "adapter_id": f"a{i % ADAPTERS}"},
         }
         for i in range(STREAMS)
@@ -48,14 +67,28 @@ def check_waits(outcomes):
 
 
 @pytest.mark.parametrize("world", [1, 2])
-def test_every_stream_is_whole(sims, routers, world):
-    group = sims(world=world, record=False)
-    router = routers(group, OPTIONS)
-    outcomes = asyncio.run(run_all(router.port, bodies()))
-    for o in outcomes:
-        o.check(TOKENS)
-    check_waits(outcomes)
-    group.stop()
+def test_every_stream_is_whole_and_the_same_with_cache_and_chunks(sims, routers, world):
+    expected = None
+    for name, (shard, budgets, flags) in WAYS.items():
+        group = sims(world=world, options=shard, record=False)
+        router = routers(group, {**OPTIONS, **budgets}, flags)
+        if name != "blocks":
+            with_tokenizer(router)  # without it there is nothing to share or to cut
+        outcomes = asyncio.run(run_all(router.port, bodies()))
+        for o in outcomes:
+            o.check(TOKENS)
+        check_waits(outcomes)
+        answers = [o.texts for o in outcomes]
+        expected = expected or answers
+        assert answers == expected, name
+        wait_until(lambda: metric(router, 'truffula_blocks{state="used"}') == 0.0, "no block in use")
+        hits = metric(router, "truffula_prefix_hit_tokens")
+        router.stop()
+        for report in group.stop():
+            assert report["cached_prompt_tokens"] == hits, name
+            assert (hits > 1_000) == ("--prefix-caching" in flags), name
+            assert (report["cut_prompts"] > 0) == ("--chunked-prefill" in shard), name
+            assert report["live_requests"] == 0
 
 
 @pytest.mark.parametrize("world", [1, 2])
