@@ -164,7 +164,12 @@ void engine_metrics::connected(bool is) {
 }
 
 void engine_metrics::finished(const scheduler::entry& what, std::uint32_t steps) {
-    if (recorder_ != nullptr) recorder_->record(what, steps);
+    if (recorder_ == nullptr) return;
+    recorder_->record(what, steps);
+    const auto lost = recorder_->lost();  // also of requests before: a thread of its own writes
+    if (lost == trace_lost_) return;
+    all_.counter("truffula_trace_lost_requests").Increment(static_cast<double>(lost - trace_lost_));
+    trace_lost_ = lost;
 }
 
 }  // namespace truffula::app

@@ -82,6 +82,7 @@ private:
     scheduler::retry_line refused_;
     kv_cache::block_counts last_blocks_;  // what the counters have seen
     trace_recorder* recorder_ = nullptr;
+    std::size_t trace_lost_ = 0;  // what the counter has seen
 };
 
 }  // namespace truffula::app

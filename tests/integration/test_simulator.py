@@ -6,6 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from looks import metric
+from processes import wait_until
+
 BINARY = Path(os.environ["TRUFFULA_BIN_DIR"]) / "truffula-sim"
 SHORT = ["--rate", "20", "--seconds", "5"]
 
@@ -96,6 +101,19 @@ def test_what_a_router_records_can_be_simulated(tmp_path, sims, routers):
     assert "secret" not in trace.read_text()
     figures = json.loads(sim("run", "--trace", trace, "--json", "-").stdout)["figures"]
     assert (figures["requests"], figures["failed"], figures["loads"]) == (2, 0, 1)
+
+
+def test_requests_that_a_full_disk_does_not_take_are_counted(sims, routers):
+    router = routers(sims(), {"--record-trace": "/dev/full"})
+
+    def lost():
+        assert router.http.post("/generate", {"inputs": "x", "parameters": {"max_new_tokens": 1}}).status == 200
+        return metric(router, "truffula_trace_lost_requests") > 0
+
+    wait_until(lost, "a request that is not in the trace")
+    router.stop()
+    assert "record_trace: cannot write" in router.process.log_text()
+    assert "requests are not in the trace" in router.process.log_text()
 
 
 def test_a_router_that_cannot_record_does_not_start(sims, routers, tmp_path):
