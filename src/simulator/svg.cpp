@@ -26,15 +26,16 @@ constexpr double label_left = 120;  // names are longer than numbers
 }
 
 /// Steps of 1, 2 or 5 times a power of ten, about five of them.
-std::vector<double> ticks(double most) {
-    const double rough = most / 5;
+std::vector<double> ticks(double least, double most) {
+    const double rough = (most - least) / 5;
     const double power = std::pow(10, std::floor(std::log10(rough)));
     double step = power * 10;
     for (const double times : {5.0, 2.0, 1.0}) {
         if (times * power >= rough) step = times * power;
     }
     std::vector<double> values;
-    for (double v = 0; v <= most * 1.000001; v += step) values.push_back(v);
+    const double first = std::ceil(least / step) * step;
+    for (double v = first; v <= most * 1.000001; v += step) values.push_back(v);
     return values;
 }
 
@@ -63,9 +64,16 @@ std::string show_number(double value) {
     return format("%.3g", value);
 }
 
-plot::plot(double height, double x_most, double y_most, std::string x_name, std::string y_name)
+plot::plot(
+    double height,
+    double x_most,
+    double y_most,
+    std::string x_name,
+    std::string y_name,
+    double x_least)
     : height_(height),
-      x_most_(x_most > 0 ? x_most : 1),
+      x_least_(x_least),
+      x_most_(x_most > x_least ? x_most : x_least + 1),
       y_most_(y_most > 0 ? y_most : 1),
       x_name_(std::move(x_name)),
       y_name_(std::move(y_name)) {
@@ -73,7 +81,7 @@ plot::plot(double height, double x_most, double y_most, std::string x_name, std:
 }
 
 double plot::px(double x) const {
-    return left_ + (width - left_ - right) * x / x_most_;
+    return left_ + (width - left_ - right) * (x - x_least_) / (x_most_ - x_least_);
 }
 
 double plot::py(double y) const {
@@ -134,7 +142,7 @@ std::string plot::take(bool has_x_ticks, bool has_y_ticks) {
         height_,
         escape(y_name_.empty() ? x_name_ : y_name_).c_str());
     if (has_y_ticks) {
-        for (const auto v : ticks(y_most_)) {
+        for (const auto v : ticks(0, y_most_)) {
             const auto y = py(v);
             svg += format(
                 "<line class=\"grid\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"/>",
@@ -150,7 +158,7 @@ std::string plot::take(bool has_x_ticks, bool has_y_ticks) {
         }
     }
     if (has_x_ticks) {
-        for (const auto v : ticks(x_most_)) {
+        for (const auto v : ticks(x_least_, x_most_)) {
             svg += format(
                 "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
                 px(v),
@@ -169,7 +177,12 @@ std::string plot::take(bool has_x_ticks, bool has_y_ticks) {
         "<text class=\"name\" x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">",
         width - right,
         height_ - 6);
-    svg += escape(x_name_) + "</text>\n</svg>\n";
+    svg += escape(x_name_) + "</text>\n";
+    if (has_y_ticks) {
+        svg += format("<text class=\"name\" x=\"%.0f\" y=\"%.0f\">", left_ + 4, top - 2);
+        svg += escape(y_name_) + "</text>\n";
+    }
+    svg += "</svg>\n";
     return svg;
 }
 

@@ -16,8 +16,14 @@ std::string show_number(double value);
 /// variables of the page, so that it looks right in the light and in the dark.
 class plot {
 public:
-    /// \param x_most, y_most values at the ends of the axes, which start at 0.
-    plot(double height, double x_most, double y_most, std::string x_name, std::string y_name);
+    /// \param x_most, y_most values at the ends of the axes, which start at 0, or at `x_least`.
+    plot(
+        double height,
+        double x_most,
+        double y_most,
+        std::string x_name,
+        std::string y_name,
+        double x_least = 0);
 
     /// Connects the points, or fills what is below them.
     void line(const std::vector<double>& x, const std::vector<double>& y, const char* colour);
@@ -40,6 +46,7 @@ private:
 
     double height_;
     double left_ = 56;
+    double x_least_;
     double x_most_;
     double y_most_;
     std::string x_name_;

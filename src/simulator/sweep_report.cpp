@@ -15,13 +15,14 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-std::vector<const sweep_point*> front_of(const std::vector<sweep_point>& points) {
-    std::vector<const sweep_point*> front;
+/// Those that are on the Pareto front, or those that are not, the shortest wait first.
+std::vector<const sweep_point*> select(const std::vector<sweep_point>& points, bool is_best) {
+    std::vector<const sweep_point*> some;
     for (const auto& p : points) {
-        if (p.is_best) front.push_back(&p);
+        if (p.is_best == is_best) some.push_back(&p);
     }
-    std::ranges::stable_sort(front, {}, [](const auto* p) { return p->figures.ttft.p99; });
-    return front;
+    std::ranges::stable_sort(some, {}, [](const auto* p) { return p->figures.ttft.p99; });
+    return some;
 }
 
 std::string fixed(double value, int digits) {
@@ -59,7 +60,7 @@ std::vector<std::string> row_of(const sweep_point& p) {
 }  // namespace
 
 void write_sweep(std::ostream& to, const std::vector<sweep_point>& points) {
-    const auto front = front_of(points);
+    const auto front = select(points, true);
     const auto failing =
         std::ranges::count_if(points, [](const sweep_point& p) { return p.figures.failed > 0; });
     to << points.size() << " combinations, " << front.size()
@@ -95,14 +96,21 @@ std::string sweep_json(const std::vector<sweep_point>& points) {
 }
 
 void write_sweep_html(std::ostream& to, const std::vector<sweep_point>& points) {
-    double most_tokens = 0;
-    double most_wait = 0;
-    for (const auto& p : points) {
-        most_tokens = std::max(most_tokens, p.figures.tokens_per_second);
-        most_wait = std::max(most_wait, p.figures.ttft.p99);
-    }
-    plot chart{360, most_tokens * 1.05, most_wait * 1.05, "tokens per second", "TTFT p99 (ms)"};
-    const auto front = front_of(points);
+    const auto [fewest, most] =
+        std::ranges::minmax(points, {}, [](const auto& p) { return p.figures.tokens_per_second; });
+    const auto fewest_tokens = fewest.figures.tokens_per_second;
+    const auto most_tokens = most.figures.tokens_per_second;
+    const auto longest =
+        std::ranges::max(points, {}, [](const auto& p) { return p.figures.ttft.p99; });
+    const auto margin = std::max(0.05 * (most_tokens - fewest_tokens), 0.01 * most_tokens);
+    plot chart{
+        360,
+        most_tokens + margin,
+        longest.figures.ttft.p99 * 1.1,
+        "tokens per second",
+        "time to first token, p99 (ms)",
+        std::max(fewest_tokens - margin, 0.0)};
+    const auto front = select(points, true);
     std::vector<double> x;
     std::vector<double> y;
     for (const auto* p : front) {
@@ -128,11 +136,14 @@ void write_sweep_html(std::ostream& to, const std::vector<sweep_point>& points) 
         "Each dot is a combination; the orange ones are the Pareto front: nothing has more tokens "
         "per second and a lower p99. Point at one for its settings.",
         chart.take());
-    std::vector<std::vector<std::string>> rows;
-    for (const auto* p : front) rows.push_back(row_of(*p));
-    if (!front.empty()) {
-        body += "<h2>The front</h2>\n" + table(head_of(*front.front()), rows);
-    }
+    const auto add_table = [&body](const char* heading, const auto& of) {
+        if (of.empty()) return;
+        std::vector<std::vector<std::string>> rows;
+        for (const auto* p : of) rows.push_back(row_of(*p));
+        body += std::string{"<h2>"} + heading + "</h2>\n" + table(head_of(*of.front()), rows);
+    };
+    add_table("The front", front);
+    add_table("The others", select(points, false));
     write_page(to, "Sweep of " + std::to_string(points.size()) + " combinations", body);
 }
 
