@@ -24,6 +24,7 @@ struct raw_options {
     std::vector<std::string> settings;
     std::vector<std::string> varied;
     std::map<std::string, std::int64_t> microseconds;
+    std::optional<std::int64_t> call_gap;  // microseconds
     bool overlap = false;
     bool serial = false;
 };
@@ -160,6 +161,12 @@ void add_router(CLI::App& app, options& out, raw_options& raw) {
     app.add_option("--router", out.simulated.router, "truffula (default), or lorax to compare")
         ->transform(CLI::CheckedTransformer(kinds).description(""))
         ->group(g);
+    app.add_option(
+           "--call-gap-us",
+           raw.call_gap,
+           "Microseconds between steps, beside what they take (default: 100; lorax 1000)")
+        ->check(CLI::Range(0, 1'000'000))
+        ->group(g);
     app.add_option("--config", out.config_file, "The router's YAML file")->group(g);
     app.add_option(
            "--set", raw.settings, "KEY=VALUE of the router's YAML file, wins over it; repeatable")
@@ -226,6 +233,7 @@ void take(raw_options& raw, options& out) {
         c.offload = us("--offload-us");
         take_lengths_and_tenants(raw, out);
     }
+    if (raw.call_gap) out.simulated.call_gap = std::chrono::microseconds{*raw.call_gap};
     take_router(raw, out);
 }
 

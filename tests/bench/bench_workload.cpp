@@ -99,14 +99,40 @@ json read_report(const std::string& file) {
     return json::parse(in);
 }
 
+struct real_run {
+    summary figures;
+    duration gap{0};  ///< Mean time from a step's end on the shard to the next one's begin.
+};
+
+/// The value of a metric in Prometheus' text.
+double metric(const std::string& text, const std::string& name) {
+    const auto at = text.find("\n" + name + ' ');
+    if (at == std::string::npos) throw std::runtime_error("the router has no metric " + name);
+    return std::stod(text.substr(at + name.size() + 2));
+}
+
+/// What steps took in all beyond what the shard was told to take, and the router between them.
+duration mean_gap(const std::string& metrics, const workload& requests, const shard_costs& costs) {
+    const std::string decodes = "lorax_batch_inference_duration_count{method=\"decode\"}";
+    const std::string took = "lorax_batch_inference_duration_sum{method=\"decode\"}";
+    const auto count = metric(metrics, decodes);
+    duration told = costs.decode_base * static_cast<std::int64_t>(count);
+    for (const auto& a : requests.arrivals) told += costs.decode_sequence * (a.output_tokens - 1);
+    const auto all = metric(metrics, took) + metric(metrics, "truffula_step_gap_seconds_sum");
+    return std::chrono::duration_cast<duration>(
+               std::chrono::duration<double>(all) - std::chrono::duration<double>(told)) /
+           static_cast<std::int64_t>(count);
+}
+
 /// What became of `requests` with the real router.
-summary run_real(
+real_run run_real(
     const workload& requests,
     const shard_costs& costs,
     const std::vector<router_option>& settings) {
     const temporary_folder folder;
     const auto report = (folder / "report.json").string();
     outcome happened;
+    real_run done;
     {
         const auto socket = (folder / "shard").string();
         const child shard{
@@ -115,6 +141,7 @@ summary run_real(
             folder / "shard.log"};
         const router r{folder, socket + "-0", router_arguments(settings)};
         happened = replay(r.port(), requests, patience);
+        done.gap = mean_gap(http_get(r.port(), "/metrics"), requests, costs);
     }  // the shard writes its report when it ends
     const auto counts = read_report(report);
     if (counts["violations_total"] != 0) {
@@ -131,7 +158,8 @@ summary run_real(
     note(call_kind::download, "DownloadAdapter");
     note(call_kind::load, "LoadAdapter");
     note(call_kind::offload, "OffloadAdapter");
-    return summarise(requests, happened, costs);
+    done.figures = summarise(requests, happened, costs);
+    return done;
 }
 
 /// Each figure's `q` quantile over the runs.
@@ -157,6 +185,10 @@ void write_runs(const std::string& who, const std::vector<figures>& runs) {
     write_row(std::cout, who + ", max", at_quantile(runs, 1));
 }
 
+figures run_simulated(const workload& requests, const scenario& modelled) {
+    return figures_of(summarise(requests, simulate(requests, modelled), modelled.costs));
+}
+
 void run(const options& o) {
     auto settings = settings_w(!o.is_serial);
     for (const auto& text : o.settings) settings.push_back(read_router_option(text).value());
@@ -170,21 +202,29 @@ void run(const options& o) {
         write_head(std::cout, rate);
         std::vector<figures> real;
         std::vector<figures> simulated;
+        std::vector<figures> with_gap;
         for (const auto seed : o.seeds) {
             auto arrivals = workload_w(rate);
             arrivals.seconds = o.seconds;
             const auto requests = make_arrivals(arrivals, seed);
-            real.push_back(figures_of(run_real(requests, modelled.costs, settings)));
-            simulated.push_back(
-                figures_of(summarise(requests, simulate(requests, modelled), modelled.costs)));
-            const auto name = ", seed " + std::to_string(seed);
-            write_row(std::cout, "router" + name, real.back());
-            write_row(std::cout, "truffula-sim" + name, simulated.back());
+            const auto happened = run_real(requests, modelled.costs, settings);
+            real.push_back(figures_of(happened.figures));
+            modelled.call_gap.reset();
+            simulated.push_back(run_simulated(requests, modelled));
+            modelled.call_gap = happened.gap;
+            with_gap.push_back(run_simulated(requests, modelled));
+            std::cout << "  seed " << seed << ", " << microseconds(happened.gap)
+                      << " us between steps\n";
+            write_row(std::cout, "router", real.back());
+            write_row(std::cout, "truffula-sim", simulated.back());
+            write_row(std::cout, "truffula-sim, this gap", with_gap.back());
             std::cout.flush();
         }
         if (real.size() > 1) {
+            std::cout << "  over all seeds\n";
             write_runs("router", real);
             write_runs("truffula-sim", simulated);
+            write_runs("sim, these gaps", with_gap);
         }
         if (!o.is_serial) write_row(std::cout, "goal", goal_at(rate));
     }

@@ -28,6 +28,14 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+def test_a_longer_gap_between_steps_makes_tokens_slower():
+    def interval(*options):
+        return json.loads(sim("run", *SHORT, *options, "--json", "-").stdout)["figures"]["inter_token_ms"]["p50"]
+
+    assert interval("--call-gap-us", 1100) == pytest.approx(interval() + 1, abs=0.2)
+    assert "--call-gap-us" in sim("run", "--call-gap-us", "-1", status=2).stderr
+
+
 def test_a_trace_that_was_written_gives_the_same_figures(tmp_path):
     first = sim("run", *SHORT, "--write-trace", tmp_path / "t.csv", "--json", "-")
     again = sim("run", "--trace", tmp_path / "t.csv", "--json", "-")
