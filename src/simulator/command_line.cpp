@@ -1,5 +1,7 @@
 #include "simulator/command_line.hpp"
 
+#include "simulator/arrival_flags.hpp"
+#include "simulator/checked.hpp"
 #include "truffula/config/load.hpp"
 
 #include <CLI/CLI.hpp>
@@ -15,12 +17,8 @@ constexpr auto description =
     "Truffula's scheduler and adapter table in virtual time, with a modelled shard: what a router\n"
     "with these settings would do with these requests, in a moment and without a GPU.";
 
-constexpr auto lengths_help = "N, uniform:LOW:HIGH or lognormal:MEAN:SIGMA[:MAX] (tokens)";
-
 struct raw_options {
-    std::string input = "lognormal:100:0.8:500";
-    std::string output = "64";
-    std::vector<std::string> tenants;
+    arrival_flags arrivals;
     std::vector<std::string> settings;
     std::vector<std::string> varied;
     std::map<std::string, std::int64_t> microseconds;
@@ -28,81 +26,6 @@ struct raw_options {
     bool overlap = false;
     bool serial = false;
 };
-
-/// What CLI11 then reports, with the option's name before it.
-template <class T>
-T checked(const char* option, result<T> value) {
-    if (!value) throw CLI::ValidationError(option, value.error().detail);
-    return std::move(*value);
-}
-
-void add_arrivals(CLI::App& app, options& out, raw_options& raw) {
-    const auto* g = "Requests";
-    auto& a = out.arrivals;
-    const std::map<std::string, arrival_process> processes{
-        {"poisson", arrival_process::poisson},
-        {"uniform", arrival_process::uniform},
-        {"bursts", arrival_process::bursts}};
-    const std::map<std::string, on_bad_line> bad_lines{
-        {"stop", on_bad_line::stop}, {"skip", on_bad_line::skip}};
-    const auto share = CLI::Range(0.0, 1.0);
-    const auto positive = CLI::Range(1e-6, 1e9).description("above 0, up to 1e9");
-    app.add_option("--trace", out.trace_file, "Requests from a file (CSV or JSON lines)")->group(g);
-    app.add_option(
-           "--on-bad-line", out.bad_lines, "A bad line of the trace: stop (default) or skip")
-        ->transform(CLI::CheckedTransformer(bad_lines).description(""))
-        ->group(g);
-    app.add_option("--arrivals", a.process, "poisson (default), uniform or bursts")
-        ->transform(CLI::CheckedTransformer(processes).description(""))
-        ->group(g);
-    app.add_option("--rate", a.rate, "Requests per second")
-        ->capture_default_str()
-        ->check(positive)
-        ->group(g);
-    app.add_option("--seconds", a.seconds, "How long requests arrive")
-        ->capture_default_str()
-        ->check(positive)
-        ->group(g);
-    app.add_option("--requests", a.most_requests, "Ends earlier at so many (0: no limit)")
-        ->capture_default_str()
-        ->check(CLI::Range(0, 100'000'000))
-        ->group(g);
-    app.add_option("--burst-factor", a.burst_factor, "Rate within bursts, as multiple of --rate")
-        ->capture_default_str()
-        ->check(positive)
-        ->group(g);
-    app.add_option("--burst-every", a.burst_every, "Seconds from burst to burst")
-        ->capture_default_str()
-        ->check(positive)
-        ->group(g);
-    app.add_option("--burst-length", a.burst_length, "Seconds that a burst lasts")
-        ->capture_default_str()
-        ->check(positive)
-        ->group(g);
-    app.add_option("--adapters", a.adapters, "Adapters that requests name (0: base model only)")
-        ->capture_default_str()
-        ->check(CLI::Range(0, 1'000'000))
-        ->group(g);
-    app.add_option("--zipf", a.zipf, "Exponent of their popularity (0: all alike)")
-        ->capture_default_str()
-        ->check(CLI::Range(0.0, 10.0))
-        ->group(g);
-    app.add_option("--base-share", a.base_share, "Share of requests for the base model, 0 to 1")
-        ->capture_default_str()
-        ->check(share)
-        ->group(g);
-    app.add_option("--batch-share", a.batch_share, "Share of priority class batch, 0 to 1")
-        ->capture_default_str()
-        ->check(share)
-        ->group(g);
-    app.add_option("--input-tokens", raw.input, std::string{"Prompts: "} + lengths_help)
-        ->capture_default_str()
-        ->group(g);
-    app.add_option("--output-tokens", raw.output, "Answers: the same")
-        ->capture_default_str()
-        ->group(g);
-    app.add_option("--tenant", raw.tenants, "NAME=WEIGHT; repeatable; none: one tenant")->group(g);
-}
 
 void add_seed(CLI::App& app, options& out) {
     app.add_option("--seed", out.seed, "Of the synthetic requests: the same seed, the same bytes")
@@ -180,26 +103,6 @@ void add_output(CLI::App& app, options& out) {
     app.add_flag("--quiet", out.is_quiet, "No progress bar")->group(g);
 }
 
-void take_lengths_and_tenants(const raw_options& raw, options& out) {
-    out.arrivals.input = checked("--input-tokens", read_lengths(raw.input));
-    out.arrivals.output = checked("--output-tokens", read_lengths(raw.output));
-    for (const auto& text : raw.tenants) {
-        const auto at = text.rfind('=');
-        double weight = 0;
-        const bool is_good = at != std::string::npos && at > 0 &&
-                             CLI::detail::lexical_cast(text.substr(at + 1), weight) && weight > 0 &&
-                             weight < 1e9;
-        if (!is_good) {
-            throw CLI::ValidationError(
-                "--tenant", "'" + text + "': expected NAME=WEIGHT with a weight above 0");
-        }
-        out.arrivals.tenants.emplace_back(text.substr(0, at), weight);
-    }
-    if (out.arrivals.burst_length >= out.arrivals.burst_every) {
-        throw CLI::ValidationError("--burst-length", "must be below --burst-every");
-    }
-}
-
 void take_router(const raw_options& raw, options& out) {
     for (const auto& text : raw.settings) {
         out.router_options.push_back(checked("--set", read_router_option(text)));
@@ -231,7 +134,7 @@ void take(raw_options& raw, options& out) {
         c.download = us("--download-us");
         c.load = us("--load-us");
         c.offload = us("--offload-us");
-        take_lengths_and_tenants(raw, out);
+        raw.arrivals.take(out.arrivals);
     }
     if (raw.call_gap) out.simulated.call_gap = std::chrono::microseconds{*raw.call_gap};
     take_router(raw, out);
@@ -247,14 +150,14 @@ std::optional<int> read_command_line(
     raw_options raw;
 
     auto* run = app.add_subcommand("run", "Simulates once; writes figures, JSON, an HTML report");
-    add_arrivals(*run, out, raw);
+    raw.arrivals.add_to(*run, out);
     add_seed(*run, out);
     run->add_option("--write-trace", out.trace_output, "File for the requests, as CSV")
         ->group("Output");
 
     auto* sweep = app.add_subcommand(
         "sweep", "Tries combinations of router settings; the best of throughput and waiting");
-    add_arrivals(*sweep, out, raw);
+    raw.arrivals.add_to(*sweep, out);
     add_seeds(*sweep, out);
     sweep
         ->add_option(
