@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <functional>
@@ -76,8 +77,14 @@ result<workload> read_trace_file(const options& o) {
     if (!file) return error{errc::invalid_config, "cannot read " + o.trace_file};
     auto read = read_trace(file, o.trace_file, o.bad_lines);
     if (!read) return read.error();
-    for (const auto& bad : read->skipped) {
+    constexpr std::size_t most_named = 20;
+    const auto& skipped = read->skipped;
+    for (std::size_t i = 0; i < std::min(skipped.size(), most_named); ++i) {
+        const auto& bad = skipped[i];
         std::cerr << o.trace_file << ':' << bad.number << ": left out: " << bad.why << '\n';
+    }
+    if (skipped.size() > most_named) {
+        std::cerr << o.trace_file << ": … and " << skipped.size() - most_named << " more lines\n";
     }
     return std::move(read->requests);
 }

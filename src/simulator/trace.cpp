@@ -12,12 +12,14 @@
 #include <optional>
 #include <ostream>
 #include <unordered_map>
+#include <utility>
 
 namespace truffula::simulator {
 namespace {
 
 constexpr double longest_time = 1e8;  // seconds: three years
 constexpr std::uint32_t most_tokens = 1'000'000;
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 using fields = std::map<std::string, std::string, std::less<>>;
 using line_fields = result<fields>;
@@ -182,18 +184,21 @@ result<trace> read_trace(std::istream& from, const std::string& name, on_bad_lin
     reader r;
     std::vector<std::string> columns;
     bool is_json = false;
+    bool is_first = true;
     std::string line;
     for (std::size_t number = 1; std::getline(from, line); ++number) {
+        // Spreadsheets begin a CSV file with a byte order mark.
+        if (number == 1 && line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (line.empty()) continue;
-        if (number == 1) {
+        if (std::exchange(is_first, false)) {
             is_json = line.front() == '{';
             if (!is_json) {
                 columns = split_csv(line).value_or(std::vector<std::string>{});
                 if (std::ranges::find(columns, "time_s") != columns.end()) continue;
                 return bad(
-                    name +
-                    ":1: expected JSON lines, or names of columns: "
+                    name + ":" + std::to_string(number) +
+                    ": expected JSON lines, or names of columns: "
                     "time_s,adapter,tenant,input_tokens,output_tokens");
             }
         }

@@ -56,6 +56,15 @@ def test_bad_lines_stop_or_are_left_out(tmp_path):
     assert ":3: left out:" in skipped.stderr
 
 
+def test_of_many_bad_lines_the_first_are_named(tmp_path):
+    trace = tmp_path / "t.csv"
+    trace.write_text("time_s,adapter,input_tokens,output_tokens\n0,a,10,5\n" + "x,a,10,5\n" * 30)
+    errors = sim("run", "--trace", trace, "--on-bad-line", "skip").stderr.splitlines()
+    assert len(errors) == 21
+    assert errors[19].startswith(f"{trace}:22: left out:")
+    assert errors[20] == f"{trace}: … and 10 more lines"
+
+
 def test_settings_come_from_the_router_s_file(tmp_path):
     config = tmp_path / "truffula.yaml"
     config.write_text("adapters:\n  max_active_adapters: 1\n")

@@ -117,6 +117,18 @@ TEST_CASE("trace: bad JSON, a bad priority and missing keys are told", "[simulat
     CHECK(lines.error().detail.find("without control characters") != std::string::npos);
 }
 
+TEST_CASE("trace: a byte order mark and empty lines come before the names", "[simulator]") {
+    const auto t = read("\xef\xbb\xbf" + std::string{header} + "0,a,t,10,5\n");
+    REQUIRE(t.has_value());
+    CHECK(t->requests.arrivals.size() == 1);
+    const auto later = read(std::string{"\n\r\n"} + header + "0,a,t,10,5\n");
+    REQUIRE(later.has_value());
+    CHECK(later->requests.arrivals.size() == 1);
+    const auto none = read("\n0,a,t,10,5\n");
+    REQUIRE(none.has_error());
+    CHECK(none.error().detail.starts_with("t.csv:2: expected JSON lines, or names"));
+}
+
 TEST_CASE("trace: a file without column names or requests is refused", "[simulator]") {
     CHECK(read("1,2,3\n").error().detail.find("names of columns") != std::string::npos);
     CHECK(read("").error().detail == "t.csv: no request in it");
