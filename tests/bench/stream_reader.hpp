@@ -13,13 +13,14 @@ namespace truffula::bench {
 class stream_reader {
 public:
     /// How many events end in `bytes`. An event ends with an empty line; JSON and chunk heads have
-    /// none (theirs end in CRLF).
+    /// none (theirs end in CRLF). A comment, which keeps a connection alive, is no event.
     std::size_t take(std::string_view bytes) {
         std::size_t events = 0;
         const auto* at = bytes.data();
         const auto* const end = at + bytes.size();
         while (at < end) {
-            if (is_after_newline_ && *at == '\n') ++events;
+            if (is_after_newline_ && *at == '\n' && !is_comment_) ++events;
+            if (is_after_newline_) is_comment_ = *at == ':';
             is_after_newline_ = false;
             const auto* const newline =
                 static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
@@ -39,6 +40,7 @@ private:
     static constexpr std::string_view last_chunk = "\r\n0\r\n\r\n";
     std::string tail_;
     bool is_after_newline_ = false;
+    bool is_comment_ = false;  // the line that was begun last
 };
 
 }  // namespace truffula::bench

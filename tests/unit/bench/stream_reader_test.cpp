@@ -8,6 +8,7 @@ using truffula::bench::stream_reader;
 
 TEST_CASE("stream reader: counts events and sees the end wherever the bytes are cut", "[http]") {
     constexpr std::string_view body =
+        "3\r\n:\n\n\r\n"                                   // while nothing else is there to be sent
         "1c\r\ndata:{\"text\":\"\\n\\n0\\r\\n\"}\n\n\r\n"  // a token's own line ends are escaped
         "1e\r\ndata:{\"a\":1}\n\ndata:{\"b\":2}\n\n\r\n"
         "0\r\n\r\n";
