@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <sstream>
@@ -25,6 +26,25 @@ struct walk_step {
     std::uint32_t b = 0;
     std::uint32_t c = 0;
 };
+
+/// Something that a world can do.
+template <class World>
+struct walk_action {
+    const char* name;
+    std::uint32_t weight;  ///< How often, beside the others.
+    void (*take)(World&, const walk_step&);
+};
+
+/// Which of `actions` a step is.
+template <class Actions>
+const auto& action_of(const Actions& actions, const walk_step& step) {
+    std::uint32_t sum = 0;
+    for (const auto& a : actions) sum += a.weight;
+    auto left = step.what % sum;
+    auto at = std::begin(actions);
+    while (left >= at->weight) left -= (at++)->weight;
+    return *at;
+}
 
 /// An invariant that does not hold.
 struct violation : std::logic_error {

@@ -6,9 +6,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 using adapter::adapter_key;
 using adapter::adapter_state;
 using adapter::call_kind;
+using test::action_of;
 using test::expect;
 using test::walk_step;
 
@@ -50,52 +51,41 @@ public:
         table_.emplace(settings_, preloaded_, were_up_);
     }
 
-    static std::string name(const walk_step& s) { return names[s.what % names.size()]; }
+    static std::string name(const walk_step& s) { return action_of(actions(), s).name; }
 
     void take(const walk_step& s) {
         now_ += 1ms;
-        switch (s.what % names.size()) {
-            case 0:
-            case 1:
-            case 2: arrive(s); break;
-            case 3: leave(s); break;
-            case 4:
-            case 5: serve(s); break;
-            case 6:
-            case 7: end(s); break;
-            case 8:
-            case 9: start_calls(1 + s.a % 3); break;
-            case 10:
-            case 11: finish_call(s.a, s.b % 4 != 0, s.c); break;
-            case 12: now_ += std::chrono::milliseconds{s.a % 400}; break;
-            case 13:
-                if (s.a % 16 == 0) lose_shards(s);
-                break;
-            default:
-                if (s.a % 16 == 0) settle();
-        }
+        action_of(actions(), s).take(*this, s);
         check();
     }
 
     void finish() { settle(); }
 
 private:
-    static constexpr std::array<const char*, 15> names{
-        "arrive",
-        "arrive",
-        "arrive",
-        "leave",
-        "serve",
-        "serve",
-        "end",
-        "end",
-        "start",
-        "start",
-        "finish",
-        "finish",
-        "pass",
-        "lose",
-        "settle"};
+    static std::span<const test::walk_action<table_world>> actions() {
+        using world = table_world;
+        using step = const walk_step&;
+        static constexpr test::walk_action<world> all[] = {
+            {"arrive", 3, [](world& w, step s) { w.arrive(s); }},
+            {"leave", 1, [](world& w, step s) { w.leave(s); }},
+            {"serve", 2, [](world& w, step s) { w.serve(s); }},
+            {"end", 2, [](world& w, step s) { w.end(s); }},
+            {"start", 2, [](world& w, step s) { w.start_calls(1 + s.a % 3); }},
+            {"finish", 2, [](world& w, step s) { w.finish_call(s.a, s.b % 4 != 0, s.c); }},
+            {"pass", 1, [](world& w, step s) { w.now_ += std::chrono::milliseconds{s.a % 400}; }},
+            {"lose",
+             1,
+             [](world& w, step s) {
+                 if (s.a % 16 == 0) w.lose_shards(s);
+             }},
+            {"settle",
+             1,
+             [](world& w, step s) {
+                 if (s.a % 16 == 0) w.settle();
+             }},
+        };
+        return all;
+    }
 
     static adapter::table_settings settings_of(std::uint64_t seed) {
         adapter::table_settings s;

@@ -6,16 +6,17 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 using namespace truffula;
 using batching::running_batch;
 using scheduler::request_id;
+using test::action_of;
 using test::expect;
 using test::walk_step;
 
@@ -203,33 +204,28 @@ public:
     explicit batch_world(std::uint64_t seed)
         : model_(static_cast<scheduler::cost_model>(seed % 2)), batch_(model_) {}
 
-    static std::string name(const walk_step& s) { return names[s.what % names.size()]; }
+    static std::string name(const walk_step& s) { return action_of(actions(), s).name; }
 
     void take(const walk_step& s) {
-        switch (s.what % names.size()) {
-            case 0: join(s); break;
-            case 1:
-            case 2:
-            case 3: answer(s); break;
-            case 4: leave(s); break;
-            case 5: remove_dropped(); break;
-            case 6: mark_dropped(s); break;
-            default: remove_from(s);
-        }
+        action_of(actions(), s).take(*this, s);
         check();
     }
     void finish() {}
 
 private:
-    static constexpr std::array<const char*, 8> names{
-        "join",
-        "answer",
-        "answer",
-        "answer",
-        "leave",
-        "remove dropped",
-        "mark dropped",
-        "remove from"};
+    static std::span<const test::walk_action<batch_world>> actions() {
+        using world = batch_world;
+        using step = const walk_step&;
+        static constexpr test::walk_action<world> all[] = {
+            {"join", 1, [](world& w, step s) { w.join(s); }},
+            {"answer", 3, [](world& w, step s) { w.answer(s); }},
+            {"leave", 1, [](world& w, step s) { w.leave(s); }},
+            {"remove dropped", 1, [](world& w, step) { w.remove_dropped(); }},
+            {"mark dropped", 1, [](world& w, step s) { w.mark_dropped(s); }},
+            {"remove from", 1, [](world& w, step s) { w.remove_from(s); }},
+        };
+        return all;
+    }
 
     void join(const walk_step& s) {
         std::vector<scheduler::batch_entry> joining;

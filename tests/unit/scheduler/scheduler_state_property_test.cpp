@@ -6,9 +6,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +19,7 @@ using scheduler::cost_model;
 using scheduler::entry;
 using scheduler::request_id;
 using scheduler::scheduled_entry;
+using test::action_of;
 using test::expect;
 using test::walk_step;
 
@@ -46,52 +47,42 @@ public:
     explicit scheduler_world(std::uint64_t seed)
         : settings_(settings_of(seed)), limits_(limits_of(seed)), state_(settings_, limits_) {}
 
-    static std::string name(const walk_step& s) { return names[s.what % names.size()]; }
+    static std::string name(const walk_step& s) { return action_of(actions(), s).name; }
 
     void take(const walk_step& s) {
         now_ += 1ms;
-        switch (s.what % names.size()) {
-            case 0:
-            case 1:
-            case 2:
-            case 3: submit(s); break;
-            case 4: cancel(s); break;
-            case 5:
-            case 6: form(s); break;
-            case 7: give_back(s); break;
-            case 8:
-            case 9: end(s.a); break;
-            case 10: start_calls(1 + s.a % 4); break;
-            case 11: finish_call(s.a, s.b % 6 != 0); break;
-            case 12: now_ += std::chrono::milliseconds{s.a % 1500}; break;
-            case 13:
-                if (s.a % 16 == 0) lose_shards(s);
-                break;
-            default:
-                if (s.a % 16 == 0) settle();
-        }
+        action_of(actions(), s).take(*this, s);
         check();
     }
 
     void finish() { settle(); }
 
 private:
-    static constexpr std::array<const char*, 15> names{
-        "submit",
-        "submit",
-        "submit",
-        "submit",
-        "cancel",
-        "form",
-        "form",
-        "give back",
-        "end",
-        "end",
-        "start",
-        "finish",
-        "pass",
-        "lose",
-        "settle"};
+    static std::span<const test::walk_action<scheduler_world>> actions() {
+        using world = scheduler_world;
+        using step = const walk_step&;
+        static constexpr test::walk_action<world> all[] = {
+            {"submit", 4, [](world& w, step s) { w.submit(s); }},
+            {"cancel", 1, [](world& w, step s) { w.cancel(s); }},
+            {"form", 2, [](world& w, step s) { w.form(s); }},
+            {"give back", 1, [](world& w, step s) { w.give_back(s); }},
+            {"end", 2, [](world& w, step s) { w.end(s.a); }},
+            {"start", 1, [](world& w, step s) { w.start_calls(1 + s.a % 4); }},
+            {"finish", 1, [](world& w, step s) { w.finish_call(s.a, s.b % 6 != 0); }},
+            {"pass", 1, [](world& w, step s) { w.now_ += std::chrono::milliseconds{s.a % 1500}; }},
+            {"lose",
+             1,
+             [](world& w, step s) {
+                 if (s.a % 16 == 0) w.lose_shards(s);
+             }},
+            {"settle",
+             1,
+             [](world& w, step s) {
+                 if (s.a % 16 == 0) w.settle();
+             }},
+        };
+        return all;
+    }
 
     static scheduler::scheduler_settings settings_of(std::uint64_t seed) {
         scheduler::scheduler_settings s;
