@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -123,8 +122,7 @@ struct h2_session::callbacks {
         const auto found = self(user).calls_.find(stream);
         if (found == self(user).calls_.end()) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         auto& c = found->second;
-        const auto n = std::min(room, c.request.size() - c.sent);
-        std::memcpy(to, c.request.data() + c.sent, n);
+        const auto n = c.request.copy(reinterpret_cast<char*>(to), room, c.sent);
         c.sent += n;
         if (c.sent == c.request.size()) {
             *flags |= NGHTTP2_DATA_FLAG_EOF;
