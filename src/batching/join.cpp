@@ -90,6 +90,7 @@ asio::awaitable<void> engine_core::merge(
     bool shared_step,
     shard::step_answer answer) {
     std::vector<std::shared_ptr<scheduler::sink>> clients;
+    clients.reserve(entries.size());
     for (const auto& e : entries) clients.push_back(e.what.what.to);
     const auto joined = running_.size();
     const auto first = shared_step ? 0 : joined;

@@ -114,6 +114,7 @@ asio::awaitable<void> engine_core::step() {
 asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
     planned next;
     std::vector<const shard::cached_batch*> batches;
+    batches.reserve(cached_.size());
     for (const auto& b : cached_) batches.push_back(&b);
     const auto started = std::chrono::steady_clock::now();
     auto call = group_->start_decode(batches);

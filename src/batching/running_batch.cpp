@@ -178,6 +178,7 @@ std::vector<std::unique_ptr<running_request>> running_batch::remove_from(std::si
 
 std::vector<adapter::adapter_key> running_batch::adapters() const {
     std::vector<adapter::adapter_key> keys;
+    keys.reserve(requests_.size());
     for (const auto& r : requests_) keys.push_back(r->owned.what.key);
     std::ranges::sort(keys);
     keys.erase(std::ranges::unique(keys).begin(), keys.end());

@@ -16,8 +16,8 @@ class deadline : public std::enable_shared_from_this<deadline> {
 public:
     using clock = std::chrono::steady_clock;
 
-    deadline(boost::asio::any_io_executor ex, std::function<void()> expired)
-        : timer_(std::move(ex)), expired_(std::move(expired)) {}
+    deadline(const boost::asio::any_io_executor& ex, std::function<void()> expired)
+        : timer_(ex), expired_(std::move(expired)) {}
 
     void set(clock::duration from_now) {
         at_ = clock::now() + from_now;

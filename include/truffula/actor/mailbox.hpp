@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 template <class Command>
 class mailbox {
 public:
-    explicit mailbox(asio::any_io_executor ex) : wake_(std::move(ex), 1) {}
+    explicit mailbox(const asio::any_io_executor& ex) : wake_(ex, 1) {}
 
     /// Thread-safe, never blocks on I/O. False once closed; the command is then destroyed.
     [[nodiscard]] bool post(Command command) {
