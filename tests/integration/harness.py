@@ -97,7 +97,8 @@ class SimGroup:
 
     def restart(self, rank: int):
         """Starts a rank whose process has ended, without the options of that rank."""
-        assert not self.shards[rank].process.running
+        # Its sockets close before the process is gone.
+        wait_until(lambda: not self.shards[rank].process.running, "the end of the shard")
         self.options_of.pop(rank, None)
         self.shards[rank] = self._start(rank)
 
