@@ -38,6 +38,9 @@ public:
     /// Sets aside what `e` needs. If it does not fit: what it lacks, and no change.
     std::variant<reservation, wait_reason> take(entry& e, std::uint32_t adapter_index);
 
+    /// Of the running requests and the new ones together; not for blocks.
+    std::uint64_t total_tokens() const { return limits_.total_tokens; }
+
 private:
     /// Whenever a prompt was taken into the cache, all that wait for blocks might share it. To
     /// match each of them again would take longer than forming the batch; the first ones may, and

@@ -8,11 +8,33 @@ namespace {
 
 constexpr double output_cost = 2;  // of a token; a prompt's costs 1
 
+/// So many requests of the usual cost that come close together do not yet stand behind each other:
+/// those of an owner that asks for little go before any backlog, which is longer.
+constexpr double credit = 4;
+
+constexpr double memory = 0.99;  // of the usual cost, per request
+
 double cost(std::uint32_t input, double output) {
     return static_cast<double>(input) + output_cost * output;
 }
 
 }  // namespace
+
+share_usage& share_usage::operator+=(const share_usage& other) {
+    waiting += other.waiting;
+    open += other.open;
+    open_since += other.open_since;
+    running += other.running;
+    return *this;
+}
+
+share_usage& share_usage::operator-=(const share_usage& other) {
+    waiting -= other.waiting;
+    open -= other.open;
+    open_since -= other.open_since;
+    running -= other.running;
+    return *this;
+}
 
 share_ticket fair_shares::enter(
     const std::string& owner,
@@ -37,14 +59,91 @@ share_ticket fair_shares::enter(
         const auto usual = static_cast<std::uint32_t>(std::lround(account->usual_output));
         t.expected_output = std::min(max_new_tokens, std::max(usual, 1U));
     }
-    account->finish =
-        std::max(now_, account->finish) + cost(input_tokens, t.expected_output) / account->weight;
-    t.rank = account->finish;
+    const auto price = cost(input_tokens, t.expected_output);
+    usual_cost_ = usual_cost_ == 0 ? price : usual_cost_ * memory + price * (1 - memory);
+    const auto paid = std::max(now_, account->finish) + price / account->weight;
+    // What can wait stands where its share has paid for it, all else where it begins to.
+    t.rank =
+        is_batch ? paid : std::max(now_, account->finish - credit * usual_cost_ / account->weight);
+    // What answers really cost corrects `finish`: an owner's requests stay in order all the same.
+    if (account->now.waiting > 0) t.rank = std::max(t.rank, account->last_rank);
+    account->last_rank = t.rank;
+    account->finish = paid;
     return t;
 }
 
+void fair_shares::pass_time(std::chrono::steady_clock::time_point now) {
+    clock_ = now;
+    while (!resting_.empty() && resting_.begin()->first + stays_active <= now) retire_first();
+}
+
+void fair_shares::retire_first() {
+    auto& a = *resting_.begin()->second;
+    resting_.erase(resting_.begin());
+    a.is_active = false;
+    active_weight_ -= a.weight;
+}
+
+/// Changes what `a` has, and with it the sum over those within their share. Whether it is one of
+/// them is looked at here only: whoever floods changes all the time.
+template <class Change>
+void fair_shares::change(share_account& a, Change how) {
+    if (!a.is_above) within_ -= a.now;
+    running_ -= a.now.running;
+    how(a.now);
+    running_ += a.now.running;
+    const auto running = static_cast<double>(a.now.running);
+    a.is_above = running * active_weight_ > static_cast<double>(running_) * a.weight;
+    if (!a.is_above) within_ += a.now;
+}
+
+void fair_shares::note_seen(share_account& a) {
+    if (!std::exchange(a.is_active, true)) active_weight_ += a.weight;
+    resting_.erase({a.last_seen, &a});
+    a.last_seen = clock_;
+    if (a.now.waiting == 0 && a.now.running == 0) resting_.insert({clock_, &a});
+    if (resting_.size() > most_resting) retire_first();
+}
+
+void fair_shares::queued(const share_ticket& t) {
+    if (!t.account) return;
+    change(*t.account, [](share_usage& u) { ++u.waiting; });
+    note_seen(*t.account);
+}
+
+void fair_shares::unqueued(const share_ticket& t) {
+    if (!t.account) return;
+    change(*t.account, [](share_usage& u) { --u.waiting; });
+    note_seen(*t.account);
+}
+
+void fair_shares::opened(const share_ticket& t, std::chrono::microseconds since) {
+    if (!t.account) return;
+    change(*t.account, [since](share_usage& u) {
+        ++u.open;
+        u.open_since += since;
+    });
+}
+
+void fair_shares::closed(const share_ticket& t, std::chrono::microseconds since) {
+    if (!t.account) return;
+    change(*t.account, [since](share_usage& u) {
+        --u.open;
+        u.open_since -= since;
+    });
+}
+
 void fair_shares::taken(const share_ticket& t) {
+    if (!t.account) return;
     now_ = std::max(now_, t.rank);
+    change(*t.account, [](share_usage& u) { ++u.running; });
+    note_seen(*t.account);
+}
+
+void fair_shares::returned(const share_ticket& t) {
+    if (!t.account) return;
+    change(*t.account, [](share_usage& u) { --u.running; });
+    note_seen(*t.account);
 }
 
 void fair_shares::left(const share_ticket& t) {
@@ -54,17 +153,20 @@ void fair_shares::left(const share_ticket& t) {
 
 void fair_shares::ended(const share_ticket& t, std::uint32_t generated_tokens) {
     if (!t.account) return;
+    returned(t);
     const auto generated = static_cast<double>(generated_tokens);
     auto& a = *t.account;
     a.finish += output_cost * (generated - t.expected_output) / a.weight;
     a.usual_output = a.usual_output < 0 ? generated : a.usual_output * 0.8 + generated * 0.2;
 }
 
-/// Who asks for nothing and is not ahead of the others is as good as a new one, but for its usual
-/// output. Called when their number has doubled: cheap on the whole.
+/// Who is not active and not ahead of the others is as good as a new one, but for its usual output.
+/// Called when their number has doubled: cheap on the whole.
 void fair_shares::forget_level_ones() {
     std::erase_if(accounts_, [this](const auto& one) {
-        return one.second.use_count() == 1 && one.second->finish <= now_;
+        const auto& a = *one.second;
+        if (a.is_active || one.second.use_count() > 1) return false;  // asked of again, perhaps
+        return a.finish - credit * usual_cost_ / a.weight <= now_;
     });
     sweep_at_ = std::max<std::size_t>(64, accounts_.size() * 2);
 }

@@ -27,8 +27,8 @@ bool join_terms::allow(const waiting_now& who) const {
         seconds(who.waited) + static_cast<double>(who.count) * seconds(weigh->next_step);
     // A stall delays those who wait for a slot, too: their wait is for a first token.
     const auto weight = static_cast<double>(weigh->ttft_weight);
-    const auto delayed =
-        static_cast<double>(weigh->running) + weight * static_cast<double>(who.blocked);
+    const auto delayed = static_cast<double>(who.running.value_or(weigh->running)) +
+                         weight * static_cast<double>(who.blocked);
     return waited * weight >= delayed * seconds(weigh->stall);
 }
 

@@ -38,14 +38,16 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
         call_held_by_ = wait_reason::blocks;
         return taken;
     }
-    if (!terms.allow(who_waits(now))) {
-        call_held_by_ = wait_reason::join_size;
+    shares_.pass_time(now);
+    const auto total_tokens = out_.total() + token_budget;
+    if (const auto why_not = holds_back_join(terms, places_left(total_tokens), now)) {
+        call_held_by_ = why_not;
         return taken;
     }
 
     batch_room::limits budgets;
     budgets.prefill_tokens = prefill_token_budget;
-    budgets.total_tokens = out_.total() + token_budget;
+    budgets.total_tokens = total_tokens;
     budgets.cuts_prompts = limits_.cuts_prompts();
     budgets.has_tenant_salt = settings_.prefix_cache_salt == prefix_salt::tenant;
     budgets.hash_seed = settings_.hash_seed;
@@ -56,6 +58,7 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     if (settings_.max_batch_size && out_.size() >= *settings_.max_batch_size) {
         call_held_by_ = wait_reason::batch_size;
     }
+    spare_.formed(!taken.empty(), candidates(places_left(total_tokens)));
     drain_.observe(taken.size(), open_count_, now);
     return taken;
 }
@@ -69,10 +72,7 @@ void scheduler_state::note_taken(
     if (oldest && std::ranges::find(skipped, *oldest) == skipped.end()) {
         note_overtaken(*oldest, taken, now);
     }
-    for (const auto& t : taken) {
-        shares_.taken(t.what.share);
-        queues_[t.key].last_served = now;
-    }
+    for (const auto& t : taken) queues_[t.key].last_served = now;
     mark_running(taken, now);
 }
 
@@ -82,8 +82,9 @@ std::vector<adapter_key> scheduler_state::select(
     std::vector<adapter_key> skipped;
     while (!settings_.max_batch_size || out_.size() < *settings_.max_batch_size) {
         const auto key = policy_->next(now, barrier(now));
-        if (!key) break;
+        if (!key || is_kept_for_others(*key, left.total_tokens())) break;
         if (auto chosen = take_front(*key, left)) {
+            shares_.taken(chosen->what.share);  // who is above its share may change with each
             taken.push_back(std::move(*chosen));
             update(*key);
             continue;
@@ -149,6 +150,7 @@ void scheduler_state::give_back(std::vector<entry> unused, time_point now) {
     for (auto& e : unused) {
         if (e.what->kind == inference::task::generate) {
             out_.remove(e.what->input_length, e.what->stopping.max_new_tokens);
+            shares_.returned(e.share);
         }
         if (e.to->abandoned()) continue;  // `cancel` came while it was out
         enqueue(std::move(e), now);       // its adapter may have gone meanwhile

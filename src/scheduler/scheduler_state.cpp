@@ -20,10 +20,6 @@ std::optional<kv_cache::block_allocator> make_blocks(
     }};
 }
 
-std::chrono::microseconds whole_microseconds(time_point t) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
-}
-
 /// Who has the share of a request: its tenant; where none is known, its adapter.
 std::string owner_of(const adapter::adapter_ref& ref, adapter_key key) {
     static const std::string nobody = adapter::adapter_ref{}.tenant;
@@ -163,6 +159,7 @@ void scheduler_state::insert(entry e, place where) {
     where.is_pooled = e.what->kind != inference::task::generate;
     where_[id] = where;
     if (e.deadline) deadlines_.insert({*e.deadline, id});
+    shares_.queued(e.share);
     if (where.pending != 0) {
         auto& waiting = queue.pending[where.pending];
         waiting.emplace(e.place(), std::move(e));
@@ -176,25 +173,6 @@ void scheduler_state::insert(entry e, place where) {
         count_open(queue, at->second);
         runnable_ = true;
     }
-}
-
-void scheduler_state::count_open(const adapter_queue& queue, const entry& e) {
-    ++open_count_;
-    open_since_ += whole_microseconds(std::max(queue.open_since, e.created));
-}
-
-void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
-    --open_count_;
-    open_since_ -= whole_microseconds(std::max(queue.open_since, e.created));
-}
-
-waiting_now scheduler_state::who_waits(time_point now) const {
-    const auto count = static_cast<steady_clock::rep>(open_count_);
-    const auto pooled = pooled_[0].size() + pooled_[1].size();
-    return {
-        open_count_,
-        whole_microseconds(now) * count - open_since_,
-        where_.size() - open_count_ - pooled};
 }
 
 /// One that comes back has been overtaken as often, and since when, as before it left.
@@ -212,6 +190,7 @@ entry scheduler_state::extract(entry_queue& from, entry_queue::iterator at) {
     where_.erase(e.id);
     starved_.erase(e.place());
     if (e.deadline) deadlines_.erase({*e.deadline, e.id});
+    shares_.unqueued(e.share);
     if (e.what->kind != inference::task::generate) line_of(e.what->kind).erase(e.id);
     return e;
 }
@@ -244,7 +223,11 @@ bool scheduler_state::cancel(request_id id) {
 }
 
 void scheduler_state::fail_all(entry_queue& queue, const error& why) {
-    while (!queue.empty()) failed_.emplace_back(extract(queue, queue.begin()), why);
+    while (!queue.empty()) {
+        auto e = extract(queue, queue.begin());
+        shares_.left(e.share);
+        failed_.emplace_back(std::move(e), why);
+    }
 }
 
 /// Tells policy and table what the queue of `key` looks like now.

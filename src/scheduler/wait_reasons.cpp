@@ -19,6 +19,7 @@ std::string_view name_of(wait_reason r) noexcept {
         case wait_reason::draining: return "draining";
         case wait_reason::backing_off: return "backing_off";
         case wait_reason::proof: return "proof";
+        case wait_reason::share: return "share";
         case wait_reason::policy: return "policy";
     }
     return "policy";

@@ -1,4 +1,5 @@
 #include "simulator/command_line.hpp"
+#include "simulator/flood.hpp"
 #include "simulator/goals.hpp"
 #include "simulator/report.hpp"
 #include "simulator/sweep.hpp"
@@ -145,6 +146,12 @@ int goals(const options& o) {
     scenario lorax{router_kind::lorax, *lorax_settings, o.simulated.costs, {}, {}};
     scenario truffula{router_kind::truffula, *settings, o.simulated.costs, {}, {}};
     print_goals(std::cout, lorax, truffula, o.seeds);
+    if (!o.simulated.costs.overlap) return 0;
+    auto flooded = flood_settings("fair");
+    flooded.insert(flooded.end(), o.router_options.begin(), o.router_options.end());
+    const auto fair = read_settings("", flooded);
+    if (!fair) return fail(fair.error().detail);
+    print_flood_goal(std::cout, {router_kind::truffula, *fair, o.simulated.costs, {}, {}}, o.seeds);
     return 0;
 }
 

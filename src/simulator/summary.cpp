@@ -15,26 +15,7 @@ double seconds(duration d) {
     return static_cast<double>(d.count()) / 1e9;
 }
 
-/// Takes the values apart; nothing: all zero.
-latency latency_of(std::vector<duration>& values) {
-    latency l;
-    if (values.empty()) return l;
-    const auto count = values.size();
-    double sum = 0;
-    for (const auto v : values) sum += milliseconds(v);
-    l.mean = sum / static_cast<double>(count);
-    const auto at = [&](double quantile) {
-        const auto rank = std::ceil(quantile * static_cast<double>(count));
-        const auto n = values.begin() + std::max<std::ptrdiff_t>(std::lround(rank), 1) - 1;
-        std::nth_element(values.begin(), n, values.end());
-        return milliseconds(*n);
-    };
-    l.p50 = at(0.5);
-    l.p99 = at(0.99);
-    return l;
-}
-
-latency latency_of(std::vector<token_interval> intervals) {
+latency latency_of_intervals(std::vector<token_interval> intervals) {
     latency l;
     std::ranges::sort(intervals, {}, &token_interval::length);
     double count = 0;
@@ -119,6 +100,24 @@ double jain_over_adapters(const workload& from, const outcome& of, const shard_c
 
 }  // namespace
 
+latency latency_of(std::vector<duration>& values) {
+    latency l;
+    if (values.empty()) return l;
+    const auto count = values.size();
+    double sum = 0;
+    for (const auto v : values) sum += milliseconds(v);
+    l.mean = sum / static_cast<double>(count);
+    const auto at = [&](double quantile) {
+        const auto rank = std::ceil(quantile * static_cast<double>(count));
+        const auto n = values.begin() + std::max<std::ptrdiff_t>(std::lround(rank), 1) - 1;
+        std::nth_element(values.begin(), n, values.end());
+        return milliseconds(*n);
+    };
+    l.p50 = at(0.5);
+    l.p99 = at(0.99);
+    return l;
+}
+
 double jain_index(const std::vector<double>& values) {
     const double sum = std::accumulate(values.begin(), values.end(), 0.0);
     const double squares = std::inner_product(values.begin(), values.end(), values.begin(), 0.0);
@@ -146,7 +145,7 @@ summary summarise(const workload& from, const outcome& of, const shard_costs& co
     s.requests = of.requests.size();
     s.failed = of.failures.size();
     s.ttft = latency_of(ttft);
-    s.inter_token = latency_of(of.intervals);
+    s.inter_token = latency_of_intervals(of.intervals);
     s.end_to_end = latency_of(end_to_end);
     s.jain = jain_over_adapters(from, of, costs);
     s.downloads = of.adapter_calls[static_cast<std::size_t>(adapter::call_kind::download)];

@@ -50,6 +50,9 @@ struct summary {
     std::vector<group> adapters;     ///< Those with requests, most requests first.
 };
 
+/// Figures of `values`, which are left in another order; all zero if there are none.
+latency latency_of(std::vector<duration>& values);
+
 /// Jain's fairness index of `values`, none of them negative; 1 if there are none.
 double jain_index(const std::vector<double>& values);
 

@@ -19,9 +19,10 @@ struct join_settings {
 
 /// What the scheduler knows of those who wait when it is asked for a joining batch.
 struct waiting_now {
-    std::size_t count = 0;            ///< Requests that may be scheduled.
-    steady_clock::duration waited{};  ///< Of all of them together, since they may be.
-    std::size_t blocked = 0;          ///< Requests that wait for an adapter.
+    std::size_t count = 0;                 ///< Requests that may be scheduled.
+    steady_clock::duration waited{};       ///< Of all of them together, since they may be.
+    std::size_t blocked = 0;               ///< Requests that wait for an adapter.
+    std::optional<std::size_t> running{};  ///< Those whose stall counts; none: all that run.
 };
 
 /// When a joining batch is worth its prefill. Made by `join_rule`, asked by `scheduler_state`.

@@ -9,6 +9,7 @@
 #include "truffula/scheduler/fair_shares.hpp"
 #include "truffula/scheduler/join_rule.hpp"
 #include "truffula/scheduler/policy.hpp"
+#include "truffula/scheduler/spare_places.hpp"
 #include "truffula/scheduler/wait_reason.hpp"
 
 #include <array>
@@ -208,6 +209,15 @@ private:
     void count_open(const adapter_queue& queue, const entry& e);
     void uncount_open(const adapter_queue& queue, const entry& e);
     waiting_now who_waits(time_point now) const;
+    waiting_now who_waits_within_share(time_point now) const;
+    std::optional<wait_reason> holds_back_join(
+        const join_terms& terms, std::size_t places, time_point now);
+    bool is_worth_joining(const join_terms& terms, std::size_t could, time_point now) const;
+    wait_reason full_because() const;
+    std::size_t kept_of(std::size_t places) const;
+    std::size_t places_left(std::uint64_t total_tokens) const;
+    std::size_t candidates(std::size_t places) const;
+    bool is_kept_for_others(adapter_key key, std::uint64_t total_tokens);
     wait_reason reason_of_adapter(adapter_key key) const;
     wait_reason reason_of_proof(adapter_key key) const;
     wait_reason reason_of_pooled(adapter_key key) const;
@@ -246,6 +256,7 @@ private:
     std::map<queue_place, adapter_key> starved_;               // overtaken beyond its limit
     std::set<std::pair<time_point, request_id>> deadlines_;    // of those that wait
     fair_shares shares_;
+    spare_places spare_;
     std::uint64_t calls_ = 0;                         // of `next_batch`
     std::optional<wait_reason> call_held_by_;         // the last of them, as a whole
     drain_rate drain_;                                // of those that may be scheduled

@@ -21,6 +21,7 @@ enum class wait_reason : std::uint8_t {
     draining,        ///< Its adapter gives its slot to another one.
     backing_off,     ///< Its adapter failed a while ago.
     proof,           ///< Its api token is not proven yet.
+    share,           ///< Its tenant runs more than its share, and the last places are kept.
     policy,          ///< Others go first; also: it has just come.
 };
 constexpr std::size_t wait_reasons = static_cast<std::size_t>(wait_reason::policy) + 1;

@@ -1,5 +1,7 @@
 #include "truffula/scheduler/join_rule.hpp"
 
+#include "truffula/scheduler/spare_places.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <limits>
@@ -115,4 +117,28 @@ TEST_CASE("prefill cost: noise never makes it negative or more than the mean", "
     steep.add(1000, 1ms);
     steep.add(2000, 30ms);
     CHECK(milliseconds(steep.fixed()) == 0);
+}
+
+TEST_CASE("spare places: who finds no room does not make a join urgent", "[scheduler]") {
+    truffula::scheduler::spare_places spare;
+    const std::chrono::steady_clock::time_point start{1h};
+    spare.pass_time(start);
+    spare.formed(true, 0);  // the batch is full, and a hundred wait
+    spare.pass_time(start + 20ms);
+    spare.formed(false, 2);  // two have left it since
+    spare.pass_time(start + 40ms);
+    const auto who = spare.limit({100, 10s, 3}, 2);
+    CHECK(who.count == 2);
+    CHECK(who.waited == 40ms);
+    CHECK(who.blocked == 3);
+    SECTION("those who came later than the places have waited less") {
+        CHECK(spare.limit({3, 5ms, 0}, 2).waited == 5ms);
+    }
+    SECTION("with room for all, all count") {
+        CHECK(spare.limit({2, 10s, 0}, 2).waited == 10s);
+    }
+    SECTION("a batch that takes somebody starts anew") {
+        spare.formed(true, 0);
+        CHECK(spare.limit({100, 10s, 3}, 1).waited == 0ms);
+    }
 }

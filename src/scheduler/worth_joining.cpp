@@ -1,0 +1,127 @@
+// Who could join the running batch, and whether that is worth a prefill now.
+#include "truffula/scheduler/scheduler_state.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace truffula::scheduler {
+namespace {
+
+constexpr auto any_number = std::numeric_limits<std::size_t>::max();
+
+/// Of all places, so many are kept free from those who run more than their share. Others take them
+/// one by one, and most are given back sooner than the next one is needed: a few do.
+constexpr std::size_t kept_part = 16;
+
+std::chrono::microseconds whole_microseconds(time_point t) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
+}
+
+/// What `count` requests have waited together that may be scheduled since `open_since` (a sum).
+steady_clock::duration waited(
+    std::size_t count, std::chrono::microseconds open_since, time_point now) {
+    return whole_microseconds(now) * static_cast<steady_clock::rep>(count) - open_since;
+}
+
+}  // namespace
+
+void scheduler_state::count_open(const adapter_queue& queue, const entry& e) {
+    const auto since = whole_microseconds(std::max(queue.open_since, e.created));
+    ++open_count_;
+    open_since_ += since;
+    shares_.opened(e.share, since);
+}
+
+void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
+    const auto since = whole_microseconds(std::max(queue.open_since, e.created));
+    --open_count_;
+    open_since_ -= since;
+    shares_.closed(e.share, since);
+}
+
+waiting_now scheduler_state::who_waits(time_point now) const {
+    const auto pooled = pooled_[0].size() + pooled_[1].size();
+    return {
+        open_count_,
+        waited(open_count_, open_since_, now),
+        where_.size() - open_count_ - pooled,
+        std::nullopt};
+}
+
+/// Those who have no more than their share. The others hold them up neither by running nor by
+/// waiting for adapters.
+waiting_now scheduler_state::who_waits_within_share(time_point now) const {
+    const auto& of = shares_.within();
+    return {of.open, waited(of.open, of.open_since, now), of.waiting - of.open, of.running};
+}
+
+/// Requests for which there is room beside those that run, if they are like these.
+std::size_t scheduler_state::places_left(std::uint64_t total_tokens) const {
+    auto left = any_number;
+    const auto running = out_.size();
+    if (const auto most = settings_.max_batch_size) left = *most - std::min(running, *most);
+    if (running == 0) return left;
+    if (blocks_) {
+        const auto counts = blocks_->counts();
+        const auto used = std::max<std::size_t>(counts.used, 1);
+        return std::min(left, (counts.free + counts.cached) * running / used);
+    }
+    const auto used = std::max<std::uint64_t>(out_.total(), 1);
+    const auto unused = total_tokens - std::min(used, total_tokens);
+    return std::min<std::size_t>(left, unused * running / used);
+}
+
+/// Of `places` left, those that are kept for others than who runs more than its share.
+std::size_t scheduler_state::kept_of(std::size_t places) const {
+    return places == any_number ? 0 : (out_.size() + places) / kept_part;
+}
+
+/// How many of those who may be scheduled would find one of the `places`.
+std::size_t scheduler_state::candidates(std::size_t places) const {
+    if (!settings_.is_fair) return std::min(open_count_, places);
+    const auto within = shares_.within().open;
+    const auto kept = kept_of(places);
+    const auto above = std::min(open_count_ - within, places - std::min(kept, places));
+    return std::min(places, within + above);
+}
+
+bool scheduler_state::is_kept_for_others(adapter_key key, std::uint64_t total_tokens) {
+    auto& queue = queue_of(key);
+    const auto& account = queue.granted.begin()->second.share.account;
+    if (!account || !account->is_above) return false;
+    const auto places = places_left(total_tokens);
+    if (places > kept_of(places)) return false;
+    note_held(queue, wait_reason::share);
+    return true;
+}
+
+/// Whether those who wait may join; or those of them who have no more than their share, weighed as
+/// if they were alone.
+bool scheduler_state::is_worth_joining(
+    const join_terms& terms, std::size_t could, time_point now) const {
+    const auto all = who_waits(now);
+    if (!terms.weigh || could >= all.count) return terms.allow(all);
+    if (terms.allow(spare_.limit(all, could))) return true;
+    return settings_.is_fair && terms.allow(who_waits_within_share(now));
+}
+
+/// Which limit the running batch has reached.
+wait_reason scheduler_state::full_because() const {
+    if (settings_.max_batch_size && out_.size() >= *settings_.max_batch_size) {
+        return wait_reason::batch_size;
+    }
+    return blocks_ ? wait_reason::blocks : wait_reason::total_budget;
+}
+
+/// Why no batch is to be formed now; nothing: one is.
+std::optional<wait_reason> scheduler_state::holds_back_join(
+    const join_terms& terms, std::size_t places, time_point now) {
+    spare_.pass_time(now);
+    const auto could = candidates(places);
+    if (is_worth_joining(terms, could, now)) return std::nullopt;
+    spare_.formed(false, could);
+    const bool is_full = places == 0 && open_count_ > 0;
+    return is_full ? full_because() : wait_reason::join_size;
+}
+
+}  // namespace truffula::scheduler
