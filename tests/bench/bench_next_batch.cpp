@@ -35,7 +35,7 @@ public:
 /// Waiting requests, spread over adapters that are all ready.
 class queue {
 public:
-    explicit queue(std::size_t adapters) : state_(settings(adapters), limits()) {
+    queue(std::size_t adapters, bool is_fair) : state_(settings(adapters, is_fair), limits()) {
         for (std::size_t i = 0; i < adapters; ++i) {
             auto ref = std::make_shared<adapter::adapter_ref>();
             ref->what.ids = {"adapter-" + std::to_string(i)};
@@ -54,15 +54,17 @@ public:
         const microseconds passed = clock_type::now() - started;
         if (batch.size() != batch_size) throw std::runtime_error("a batch of another size");
         now_ += std::chrono::milliseconds{10};
-        for (std::size_t i = 0; i < batch.size(); ++i) state_.ended(input_tokens, new_tokens);
+        for (const auto& e : batch)
+            state_.ended(input_tokens, new_tokens, e.what.share, new_tokens);
         std::uniform_int_distribution<std::size_t> any{0, refs_.size() - 1};
         for (std::size_t i = 0; i < batch_size; ++i) submit(any(random_));
         return passed.count();
     }
 
 private:
-    static scheduler::scheduler_settings settings(std::size_t adapters) {
+    static scheduler::scheduler_settings settings(std::size_t adapters, bool is_fair) {
         scheduler::scheduler_settings s;
+        s.is_fair = is_fair;  // no tenant is named: adapters have the shares
         s.adapters.max_active_adapters = adapters;
         s.adapters.max_known_adapters = adapters;
         s.adapters.download_concurrency = adapters;
@@ -111,31 +113,33 @@ private:
     std::mt19937 random_{1};
 };
 
-void ask_scheduler() {
+void ask_scheduler(const std::string& policy) {
     constexpr std::array<std::size_t, 4> sizes{10, 100, 1'000, 10'000};
     double smallest = 0;
     double worst = 0;
     for (const auto adapters : sizes) {
-        queue q{adapters};
+        queue q{adapters, policy == "fair"};
         for (std::size_t i = 0; i < 200; ++i) q.ask();
         std::vector<double> times;
         for (std::size_t i = 0; i < calls; ++i) times.push_back(q.ask());
-        bench::report("next_batch of 32, " + std::to_string(adapters) + " adapters", "us", times);
+        const auto what = "next_batch of 32, " + policy + ", ";
+        bench::report(what + std::to_string(adapters) + " adapters", "us", times);
         if (adapters == sizes.front()) smallest = bench::median(times);
         worst = bench::median(times);
         if (adapters == sizes.back()) {
-            bench::judge("next_batch p99, 10000 adapters", bench::quantile(times, 0.99), 50, "us");
+            bench::judge(policy + ": p99, 10000 adapters", bench::quantile(times, 0.99), 50, "us");
         }
     }
     const double growth = std::log(1e4) / std::log(1e1);
-    bench::judge("growth of the median from 10 to 10000 adapters", worst / smallest, growth, "x");
+    bench::judge(policy + ": median, from 10 to 10000 adapters", worst / smallest, growth, "x");
 }
 
 }  // namespace
 
 int main() {
     try {
-        ask_scheduler();
+        ask_scheduler("fifo");
+        ask_scheduler("fair");
         return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
