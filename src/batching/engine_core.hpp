@@ -96,6 +96,7 @@ private:
     asio::awaitable<void> step();
     asio::awaitable<planned> decode(bool plans_more);
     asio::awaitable<std::optional<scheduler::scheduled_batch>> plan_join();
+    asio::awaitable<maybe_batch> plan_more(const scheduler::scheduled_batch& joining);
     std::uint32_t prefill_tokens_left() const;
     bool still_fits(const scheduler::scheduled_batch& joining) const;
 
@@ -118,6 +119,8 @@ private:
     shard::prefill_batch describe(const std::vector<scheduler::batch_entry>& entries);
 
     // pooled.cpp: Embed and Classify
+    std::vector<scheduler::adapter_key> adapters_with(
+        const scheduler::scheduled_batch& joining) const;
     asio::awaitable<maybe_batch> plan_pooled(const maybe_batch& joining);
     asio::awaitable<void> pool(std::vector<scheduler::batch_entry> entries, bool is_retry);
     asio::awaitable<void> pool_failed(std::vector<scheduler::batch_entry> entries, error why);

@@ -98,6 +98,9 @@ asio::awaitable<void> engine_core::step() {
         if (is_too_large || (!joining && scheduler.has_news())) {
             auto late = co_await plan_join();
             if (late) joining.emplace(std::move(*late));
+        } else if (joining && scheduler.has_news()) {
+            auto late = co_await plan_more(*joining);
+            if (late) joining->absorb(std::move(*late));
         }
     }
     if (joining && is_live()) co_await join(std::move(*joining));
@@ -171,6 +174,25 @@ asio::awaitable<std::optional<scheduler::scheduled_batch>> engine_core::plan_joi
     // A shared step costs those who run little, whatever joins it.
     const auto terms = chunks_ ? scheduler::join_terms{} : rule_.terms(running_.live());
     auto batch = co_await scheduler.next_batch(running_.adapters(), terms, prefill_tokens, left);
+    if (!batch) co_return std::nullopt;
+    co_return std::move(*batch);
+}
+
+/// Who came since `joining` was chosen: its Prefill is paid for, so whoever fits goes with it. With
+/// padding one more may make it longer for all: there they wait for the next.
+asio::awaitable<engine_core::maybe_batch> engine_core::plan_more(
+    const scheduler::scheduled_batch& joining) {
+    if (running_.model() == scheduler::cost_model::padded) co_return std::nullopt;
+    const bool has_blocks = running_.model() == scheduler::cost_model::blocks;
+    const auto used = has_blocks ? 0 : running_.tokens() + joining.total_tokens();
+    const auto computed = joining.prefill_tokens();
+    const auto prefill_tokens = prefill_tokens_left();
+    if (used >= total_token_budget_ || computed >= prefill_tokens) co_return std::nullopt;
+    auto batch = co_await scheduler.next_batch(
+        adapters_with(joining),
+        std::nullopt,
+        static_cast<std::uint32_t>(prefill_tokens - computed),
+        static_cast<std::uint32_t>(total_token_budget_ - used));
     if (!batch) co_return std::nullopt;
     co_return std::move(*batch);
 }

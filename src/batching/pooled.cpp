@@ -24,16 +24,21 @@ void fail(scheduler::batch_entry& e, const error& why) {
 
 }  // namespace
 
+/// The adapters of the running batch and of one that is about to join it.
+std::vector<scheduler::adapter_key> engine_core::adapters_with(
+    const scheduler::scheduled_batch& joining) const {
+    auto in_use = running_.adapters();
+    for (const auto& e : joining.entries()) in_use.push_back(e.key);
+    std::ranges::sort(in_use);
+    in_use.erase(std::ranges::unique(in_use).begin(), in_use.end());
+    return in_use;
+}
+
 /// At most one such batch goes between two steps: so neither they nor the running requests wait
 /// for more than one call of the other kind, and a prefill.
 asio::awaitable<engine_core::maybe_batch> engine_core::plan_pooled(const maybe_batch& joining) {
     if (!has_pooled) co_return std::nullopt;
-    auto in_use = running_.adapters();
-    if (joining) {
-        for (const auto& e : joining->entries()) in_use.push_back(e.key);
-        std::ranges::sort(in_use);
-        in_use.erase(std::ranges::unique(in_use).begin(), in_use.end());
-    }
+    auto in_use = joining ? adapters_with(*joining) : running_.adapters();
     auto batch =
         co_await scheduler.next_pooled_batch(std::move(in_use), settings_.max_batch_prefill_tokens);
     if (!batch) co_return std::nullopt;

@@ -9,6 +9,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -258,6 +259,22 @@ std::uint64_t scheduled_batch::prefill_tokens() const {
     std::uint64_t sum = 0;
     for (const auto& e : entries_) sum += e.prefill_tokens();
     return sum;
+}
+
+std::uint64_t scheduled_batch::total_tokens() const {
+    std::uint64_t sum = 0;
+    for (const auto& e : entries_) {
+        sum += std::uint64_t{e.what.what->input_length} + e.what.what->stopping.max_new_tokens;
+    }
+    return sum;
+}
+
+void scheduled_batch::absorb(scheduled_batch more) {
+    entries_.insert(
+        entries_.end(),
+        std::make_move_iterator(more.entries_.begin()),
+        std::make_move_iterator(more.entries_.end()));
+    more.entries_.clear();
 }
 
 std::vector<batch_entry> scheduled_batch::commit() {

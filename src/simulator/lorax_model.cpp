@@ -76,6 +76,11 @@ public:
         return next_batch(min_size, left, now);
     }
 
+    /// It chooses right before each Decode: nobody is late.
+    std::span<const request_index> late_batch(std::span<const request_index>, time_point) override {
+        return {};
+    }
+
     void prefilled(std::uint64_t, duration, bool joined) override {
         if (joined) waiting_tokens_ = 1;
     }

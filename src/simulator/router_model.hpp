@@ -63,6 +63,10 @@ public:
     virtual std::span<const request_index> first_batch(time_point now) = 0;
     virtual std::span<const request_index> joining_batch(time_point now) = 0;
 
+    /// Requests that came since `planned` were chosen to join, to go with them.
+    virtual std::span<const request_index> late_batch(
+        std::span<const request_index> planned, time_point now) = 0;
+
     /// A Prefill or Decode was answered.
     ///
     /// \param tokens of all its prompts.

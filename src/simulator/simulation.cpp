@@ -147,6 +147,8 @@ private:
         if (planned_.empty() && running_ > 0 && asks) {
             planned_ = copy(router_.joining_batch(now_));
             is_changed_ = true;  // asking is what lets LoRAX exchange adapters
+        } else if (!planned_.empty() && router_.is_runnable()) {
+            for (const auto r : router_.late_batch(planned_, now_)) planned_.push_back(r);
         }
         if (prefill(std::exchange(planned_, {}))) return;
         if (running_ == 0) return become_idle();

@@ -47,7 +47,7 @@ public:
     }
 
     std::span<const request_index> first_batch(time_point now) override {
-        return take({}, total_budget_, now);
+        return take({}, prefill_budget_, total_budget_, now);
     }
 
     std::span<const request_index> joining_batch(time_point now) override {
@@ -56,7 +56,18 @@ public:
         // With nothing to choose from, asking only tells the table which adapters are in use.
         if (state_.schedulable() == 0 && !in_use_changed_) return taken_;
         const auto left = static_cast<std::uint32_t>(total_budget_ - running_tokens_);
-        return take(rule_.terms(running_), left, now);
+        return take(rule_.terms(running_), prefill_budget_, left, now);
+    }
+
+    /// As the router, where shards do not pad.
+    std::span<const request_index> late_batch(
+        std::span<const request_index> planned, time_point now) override {
+        taken_.clear();
+        std::uint64_t computed = 0;
+        for (const auto r : planned) computed += from_.arrivals[r].input_tokens;
+        if (running_tokens_ >= total_budget_ || computed >= prefill_budget_) return taken_;
+        const auto left = static_cast<std::uint32_t>(total_budget_ - running_tokens_);
+        return take({}, static_cast<std::uint32_t>(prefill_budget_ - computed), left, now);
     }
 
     void prefilled(std::uint64_t tokens, duration took, bool joined) override {
@@ -143,10 +154,13 @@ private:
     }
 
     std::span<const request_index> take(
-        const scheduler::join_terms& terms, std::uint32_t token_budget, time_point now) {
+        const scheduler::join_terms& terms,
+        std::uint32_t prefill_budget,
+        std::uint32_t token_budget,
+        time_point now) {
         taken_.clear();
         in_use_changed_ = false;
-        for (auto& e : state_.next_batch(in_use_, terms, prefill_budget_, token_budget, now)) {
+        for (auto& e : state_.next_batch(in_use_, terms, prefill_budget, token_budget, now)) {
             const auto request = static_cast<request_index>(e.what.id);
             taken_.push_back(request);
             note_running(request, e.key);

@@ -110,5 +110,5 @@ def test_fair_shares_follow_the_weights(sims, routers):
             wait_until(lambda: sum(waiting(router).values()) == 48, "all of them")
         for one in asked:
             one.result()
-    assert 16 <= order[:24].count("gold") <= 20
+    assert 10 <= order[10:26].count("gold") <= 14  # each has the first five in advance
     assert sorted(order) == ["gold"] * 24 + ["tin"] * 24

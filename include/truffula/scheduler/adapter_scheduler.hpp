@@ -64,6 +64,12 @@ public:
     /// Prompt tokens that its Prefill computes.
     std::uint64_t prefill_tokens() const;
 
+    /// Prompt and new tokens of its requests together.
+    std::uint64_t total_tokens() const;
+
+    /// Those of `more`, chosen while this one waited for its Prefill, go with it.
+    void absorb(scheduled_batch more);
+
     /// The Prefill is about to be written: the caller owns the entries from here.
     std::vector<batch_entry> commit();
 

@@ -108,6 +108,31 @@ TEST_CASE("engine: who comes while the shards compute joins after that step", "[
     });
 }
 
+TEST_CASE("engine: who comes after a joining batch was chosen goes with it", "[batching]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.script->step = 250ms;  // long enough on a machine that is busy with other things
+        w.start();
+        auto a = w.submit(10);
+        std::unique_ptr<inference::token_stream> b;
+        std::unique_ptr<inference::token_stream> c;
+        asio::steady_timer soon{w.ex};
+        w.script->during_decode = [&] {
+            if (w.script->step == 0ms) return;
+            w.script->step = 0ms;
+            b = w.submit(1);
+            soon.expires_after(1ms);  // `b` has been chosen by then
+            soon.async_wait([&](auto) { c = w.submit(1); });
+        };
+        auto x = co_await collect(std::move(a));
+        CHECK(x.finished);
+        const auto& made = w.script->calls;
+        REQUIRE(made.size() > 3);
+        CHECK(made[1] == "decode 0");
+        CHECK(made[2] == "prefill 1:1,2");
+    });
+}
+
 TEST_CASE("engine: one newcomer waits until it is worth the prefill's stall", "[batching]") {
     test::run_coro([]() -> asio::awaitable<void> {
         engine_world w{co_await asio::this_coro::executor};
