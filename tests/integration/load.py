@@ -27,7 +27,6 @@ class Outcome:
 
 async def run_stream(port: int, outcome: Outcome, body: dict, leave_after: int | None = None):
     """Reads one stream to its end, or closes the connection after some tokens."""
-    started = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     payload = json.dumps(body).encode()
     head = (
@@ -35,6 +34,7 @@ async def run_stream(port: int, outcome: Outcome, body: dict, leave_after: int |
         f"connection: close\r\ncontent-length: {len(payload)}\r\n\r\n"
     )
     writer.write(head.encode() + payload)
+    started = time.monotonic()
     try:
         rest = b""
         while part := await reader.read(65536):
