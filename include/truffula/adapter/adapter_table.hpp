@@ -33,7 +33,7 @@ struct table_settings {
     std::size_t max_active_adapters = 128;       ///< Slots. The base model takes none.
     std::chrono::milliseconds cycle_time{2000};  ///< Residence of a busy one while others wait.
     std::size_t download_concurrency = 4;
-    std::size_t load_concurrency = 8;  ///< Loads and offloads together.
+    std::size_t load_concurrency = 16;  ///< Loads and offloads together.
     std::chrono::seconds download_timeout{600};
     std::chrono::seconds load_timeout{120};
     std::chrono::seconds proof_lifetime{300};       ///< How long a token stays authorised.

@@ -73,7 +73,7 @@ struct scheduling_section {
     std::string prefix_cache_salt = "none";
     std::uint32_t max_overtakes = 64;
     float max_overtake_wait_s = 2.0F;
-    float ttft_weight = 4.0F;
+    float ttft_weight = 8.0F;
     float queue_timeout_s = 0;
     std::vector<std::string> tenant_weights;  ///< `name=weight`
     float batch_weight = 0.05F;
@@ -87,7 +87,7 @@ struct adapters_section {
     std::vector<std::string> pinned;
     std::string adapter_calls = "paced";
     std::uint32_t adapter_download_concurrency = 4;
-    std::uint32_t adapter_load_concurrency = 8;
+    std::uint32_t adapter_load_concurrency = 16;
     std::uint32_t adapter_download_timeout_s = 600;
     std::uint32_t adapter_load_timeout_s = 120;
     std::uint32_t adapter_proof_s = 300;

@@ -14,7 +14,7 @@ struct join_settings {
     std::optional<float> waiting_served_ratio;
     std::size_t max_waiting_tokens = 20;  ///< Decode steps after which any size may join.
     /// `auto`: what a second of a waiting request counts against one of a running request.
-    float ttft_weight = 4.0F;
+    float ttft_weight = 8.0F;
 };
 
 /// What the scheduler knows of those who wait when it is asked for a joining batch.
