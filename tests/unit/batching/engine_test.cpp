@@ -109,8 +109,26 @@ TEST_CASE("engine: who comes while the shards compute joins after that step", "[
 }
 
 TEST_CASE("engine: who comes after a joining batch was chosen goes with it", "[batching]") {
-    test::run_coro([]() -> asio::awaitable<void> {
+    struct budgets {
+        std::uint32_t prefill;
+        std::uint32_t total;
+        const char* joined;
+    };
+    // The running request takes 13 tokens in all, each of the two that join 4, 3 of them in
+    // Prefill.
+    const auto given = GENERATE(
+        budgets{1000, 4000, "prefill 1:1,2"},
+        budgets{6, 4000, "prefill 1:1,2"},
+        budgets{5, 4000, "prefill 1:1"},
+        budgets{1000, 21, "prefill 1:1,2"},
+        budgets{1000, 20, "prefill 1:1"});
+    test::run_coro([given]() -> asio::awaitable<void> {
         engine_world w{co_await asio::this_coro::executor};
+        w.settings.max_batch_prefill_tokens = given.prefill;
+        w.settings.total_budget =
+            [total = given.total](const shard::started_group&) -> result<std::uint32_t> {
+            return total;
+        };
         w.script->step = 250ms;  // long enough on a machine that is busy with other things
         w.start();
         auto a = w.submit(10);
@@ -129,7 +147,7 @@ TEST_CASE("engine: who comes after a joining batch was chosen goes with it", "[b
         const auto& made = w.script->calls;
         REQUIRE(made.size() > 3);
         CHECK(made[1] == "decode 0");
-        CHECK(made[2] == "prefill 1:1,2");
+        CHECK(made[2] == given.joined);
     });
 }
 
