@@ -1,3 +1,4 @@
+#include "support/random_walk.hpp"
 #include "truffula/kv_cache/block_allocator.hpp"
 
 #include <catch2/catch.hpp>
@@ -8,8 +9,13 @@
 #include <random>
 #include <set>
 #include <span>
+#include <string>
+#include <vector>
 
 using namespace truffula::kv_cache;
+using truffula::test::action_of;
+using truffula::test::expect;
+using truffula::test::walk_step;
 
 namespace {
 
@@ -101,40 +107,62 @@ private:
 };
 
 /// Random requests against allocator and reference side by side.
-class walk {
+class cache_walk {
 public:
-    walk(std::uint32_t block_size, unsigned seed)
-        : size_(block_size),
-          random_(seed),
-          reference_(block_size),
+    explicit cache_walk(std::uint64_t seed)
+        : size_(size_of(seed)),
+          reference_(size_),
           allocator_(
-              {.token_budget = 61 * block_size,
-               .block_size = block_size,
+              {.token_budget = 61 * size_,
+               .block_size = size_,
                .speculate = 1,
                .prefix_caching = true,
                .hash_seed = seed}) {}
 
-    void step() {
-        const auto dice = random_() % 100;
-        if (dice < 45) {
-            ask();
-        } else if (dice < 65 && !live_.empty()) {
-            confirm(pick());
-        } else if (dice < 98 && !live_.empty()) {
-            end(pick());
-        } else if (dice >= 98) {
-            const auto adapter = static_cast<std::uint32_t>(random_() % 3);
-            allocator_.forget(adapter);
-            reference_.forget(adapter);
-            for (auto& r : live_) {  // what it computes is of no use to others
-                if (r.scope.adapter_index == adapter) forgotten_.insert(&r);
-            }
-        }
+    static std::string name(const walk_step& s) { return action_of(actions(), s).name; }
+
+    void take(const walk_step& s) {
+        random_.seed(s.a);  // all that the step chooses
+        action_of(actions(), s).take(*this, s);
+        check();
+    }
+
+    void finish() {
+        while (!live_.empty()) end(live_.begin());
         check();
     }
 
 private:
     using place = std::list<live_request>::iterator;
+
+    static std::uint32_t size_of(std::uint64_t seed) {
+        static constexpr std::uint32_t sizes[] = {1, 2, 5, 16};
+        return sizes[seed % 4];
+    }
+
+    static std::span<const truffula::test::walk_action<cache_walk>> actions() {
+        using walk = cache_walk;
+        static constexpr truffula::test::walk_action<walk> all[] = {
+            {"ask", 45, [](walk& w, const walk_step&) { w.ask(); }},
+            {"confirm", 20, [](walk& w, const walk_step&) { w.for_one(&walk::confirm); }},
+            {"end", 33, [](walk& w, const walk_step&) { w.for_one(&walk::end); }},
+            {"forget", 2, [](walk& w, const walk_step&) { w.forget(); }},
+        };
+        return all;
+    }
+
+    void for_one(void (cache_walk::*what)(place)) {
+        if (!live_.empty()) (this->*what)(pick());
+    }
+
+    void forget() {
+        const auto adapter = below(3);
+        allocator_.forget(adapter);
+        reference_.forget(adapter);
+        for (auto& r : live_) {  // what it computes is of no use to others
+            if (r.scope.adapter_index == adapter) forgotten_.insert(&r);
+        }
+    }
 
     std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
 
@@ -189,17 +217,21 @@ private:
         in_hand.insert(expected.begin(), expected.end());
         const auto fresh =
             allocator_.blocks_needed(request.prompt_tokens, output) - expected.size();
-        REQUIRE(got.has_value() == (fresh + in_hand.size() <= allocator_.usable()));
+        expect(
+            got.has_value() == (fresh + in_hand.size() <= allocator_.usable()),
+            "refused though it fits, or given though it does not");
         if (!got) {
-            REQUIRE(allocator_.counts().free == before.free);
-            REQUIRE(allocator_.counts().cached == before.cached);
+            expect(allocator_.counts().free == before.free, "a refusal took free blocks");
+            expect(allocator_.counts().cached == before.cached, "a refusal flushed the cache");
             return;
         }
-        REQUIRE(got->cached_tokens() == expected.size() * size_);
-        REQUIRE(std::equal(expected.begin(), expected.end(), got->blocks().begin()));
+        expect(got->cached_tokens() == expected.size() * size_, "another match than the longest");
+        expect(
+            std::equal(expected.begin(), expected.end(), got->blocks().begin()),
+            "other blocks than those that match");
         for (auto n = at_hand; n < fresh; ++n) {
             const auto gone = reference_.oldest(in_hand);
-            REQUIRE(gone);
+            expect(gone.has_value(), "a block that is held went");
             reference_.erase(*gone);
         }
         live_.push_back({prompt, scope, false, std::move(*got)});
@@ -231,15 +263,20 @@ private:
         auto idle = reference_.blocks();
         std::erase_if(idle, [&](std::uint32_t b) { return in_hand.contains(b); });
         const auto counts = allocator_.counts();
-        REQUIRE(counts.used == in_hand.size());
-        REQUIRE(counts.cached >= idle.size());  // and what was forgotten, as long as it may stay
-        REQUIRE(counts.free + counts.cached + counts.used == allocator_.usable());
-        REQUIRE_FALSE(in_hand.contains(0));
+        expect(counts.used == in_hand.size(), "another number of blocks is held");
+        // And what was forgotten, as long as it may stay.
+        expect(counts.cached >= idle.size(), "cached blocks are missing");
+        expect(
+            counts.free + counts.cached + counts.used == allocator_.usable(),
+            "blocks do not add up");
+        expect(!in_hand.contains(0), "the block of health checks was given out");
         std::set<std::uint32_t> written;
         for (const auto& r : live_) {
             const auto cached = r.got.cached_tokens() / size_;
-            REQUIRE(cached <= (r.prompt.size() - 1) / size_);
-            for (const auto b : r.got.blocks().subspan(cached)) REQUIRE(written.insert(b).second);
+            expect(cached <= (r.prompt.size() - 1) / size_, "nothing is left to compute");
+            for (const auto b : r.got.blocks().subspan(cached)) {
+                expect(written.insert(b).second, "two requests write a block");
+            }
         }
         for (const auto& r : live_) {
             const auto cached = r.got.cached_tokens() / size_;
@@ -250,18 +287,18 @@ private:
                     const auto at = std::find(own.begin(), own.end(), b) - own.begin();
                     if (&other == &r || at == static_cast<std::ptrdiff_t>(own.size())) continue;
                     const auto whole = other.prompt.size() / size_;
-                    REQUIRE(static_cast<std::size_t>(at) < whole);
+                    expect(static_cast<std::size_t>(at) < whole, "a block of answers is shared");
                     const bool is_read =
                         other.is_confirmed ||
                         static_cast<std::size_t>(at) < other.got.cached_tokens() / size_;
-                    REQUIRE(is_read);
+                    expect(is_read, "a block is shared while it is written");
                 }
             }
         }
     }
 
     std::uint32_t size_;
-    std::mt19937 random_;
+    std::minstd_rand random_;
     reference_cache reference_;
     block_allocator allocator_;
     std::list<live_request> live_;
@@ -271,9 +308,5 @@ private:
 }  // namespace
 
 TEST_CASE("prefix cache: does what a plain list of all prompts would", "[kv_cache][property]") {
-    const auto block_size = GENERATE(1U, 2U, 5U, 16U);
-    const auto seed = Catch::rngSeed() + block_size;
-    INFO("seed " << Catch::rngSeed() << ", block size " << block_size);
-    walk w{block_size, seed};
-    for (int i = 0; i < 6'000; ++i) w.step();
+    truffula::test::random_walks<cache_walk>("prefix_cache", {.walks = 100, .steps = 600});
 }
