@@ -6,6 +6,12 @@
 #include <limits>
 
 namespace truffula::scheduler {
+namespace {
+
+constexpr std::size_t usual_batch = 64;  // requests: larger ones grow
+
+}  // namespace
+
 /// What is left of the budgets while a batch is formed.
 struct scheduler_state::room : batch_room {
     using batch_room::batch_room;
@@ -84,6 +90,7 @@ std::vector<adapter_key> scheduler_state::select(
         const auto key = policy_->next(now, barrier(now));
         if (!key || is_kept_for_others(*key, left.total_tokens())) break;
         if (auto chosen = take_front(*key, left)) {
+            if (taken.empty()) taken.reserve(std::min(open_count_ + 1, usual_batch));
             shares_.taken(chosen->what.share);  // who is above its share may change with each
             taken.push_back(std::move(*chosen));
             update(*key);
