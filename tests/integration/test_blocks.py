@@ -7,7 +7,7 @@ import functools
 import pytest
 
 from load import run_all
-from looks import COMMON, TOKENIZER, metric, with_tokenizer
+from looks import COMMON, TOKENIZER, hit_tokens, metric, with_tokenizer
 from processes import wait_until
 
 STREAMS = 400
@@ -74,7 +74,7 @@ def test_answers_are_the_same_with_and_without_cache_and_chunks(sims, routers, w
         expected = expected or answers
         assert answers == expected, name
         wait_until(lambda: metric(router, 'truffula_blocks{state="used"}') == 0.0, "no block in use")
-        hits = metric(router, "truffula_prefix_hit_tokens")
+        hits = hit_tokens(router)
         common = sum(tokens(router, COMMON * (1 + i % 3)) - 1 for i in range(STREAMS))
         router.stop()
         for report in group.stop():

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from load import run_all
-from looks import COMMON, TOKENIZER, metric, with_tokenizer
+from looks import COMMON, TOKENIZER, hit_tokens, metric, with_tokenizer
 from processes import wait_until
 
 STREAMS = 2000
@@ -82,7 +82,7 @@ def test_every_stream_is_whole_and_the_same_with_cache_and_chunks(sims, routers,
         expected = expected or answers
         assert answers == expected, name
         wait_until(lambda: metric(router, 'truffula_blocks{state="used"}') == 0.0, "no block in use")
-        hits = metric(router, "truffula_prefix_hit_tokens")
+        hits = hit_tokens(router)
         router.stop()
         for report in group.stop():
             assert report["cached_prompt_tokens"] == hits, name
