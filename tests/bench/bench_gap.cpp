@@ -19,8 +19,8 @@ using namespace truffula::bench;
 using namespace std::chrono_literals;
 
 constexpr auto step = 10ms;
-constexpr std::size_t rounds = 3;
-constexpr std::size_t steps_per_round = 150;
+constexpr std::size_t rounds = 12;  // short ones in turn: what the host does in between changes
+constexpr std::size_t steps_per_round = 50;
 const std::vector<std::size_t> usual_sizes{1, 128, 512};
 constexpr std::string_view bare_mode = "--bare-client";
 
