@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -88,6 +89,12 @@ private:
         scheduler::time_point arrived;
     };
 
+    /// A Decode under way.
+    struct sent_decode {
+        shard::shard_group::started_step call;
+        scheduler::time_point at;
+    };
+
     // loop.cpp: the batching coroutine
     static asio::awaitable<void> run(std::shared_ptr<engine_core> self);
     asio::awaitable<void> serve();
@@ -99,6 +106,12 @@ private:
     asio::awaitable<maybe_batch> plan_more(const scheduler::scheduled_batch& joining);
     std::uint32_t prefill_tokens_left() const;
     bool still_fits(const scheduler::scheduled_batch& joining) const;
+
+    // go_ahead.cpp: steps that follow by themselves
+    sent_decode send_decode(std::span<const shard::cached_batch* const> batches);
+    bool needs_only_another_step(const result<shard::step_answer>& answer) const;
+    void go_ahead(const result<shard::step_answer>& answer);
+    bool is_any_lane_full() const;
 
     // join.cpp: Prefill
     asio::awaitable<void> join(scheduler::scheduled_batch batch);
@@ -173,6 +186,7 @@ private:
     bool chunks_ = false;  // prompts are computed in parts, in the steps of the running batch
     running_batch running_;
     std::vector<shard::cached_batch> cached_;  // as the shards know the running batch
+    std::optional<sent_decode> ahead_;         // the next step, where it needed no thought
     std::deque<undelivered> undelivered_;
     scheduler::join_rule rule_;
     std::uint64_t next_batch_id_ = 0;

@@ -8,7 +8,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <sched.h>
 #include <utility>
 
 namespace truffula::batching {
@@ -25,6 +24,7 @@ asio::awaitable<void> engine_core::run(std::shared_ptr<engine_core> self) {
         // How a stop ends a coroutine that waits; anything else is a bug.
         if (e.code() != asio::error::operation_aborted) throw;
     }
+    self->ahead_.reset();
     self->deliver();
     for (auto& r : self->running_.remove_from(0)) {
         if (r->has_ended) {
@@ -91,7 +91,7 @@ asio::awaitable<void> engine_core::step() {
     auto next = co_await decode(true);
     auto& joining = next.joining;
     if (next.pooled && is_live()) co_await pool(next.pooled->commit(), false);
-    if (!cached_.empty() && is_live()) {
+    if (!ahead_ && !cached_.empty() && is_live()) {
         const bool is_too_large = joining && !still_fits(*joining);
         if (is_too_large) joining.reset();  // its requests go back before others are asked for
         // Who came while the shards computed need not wait for another step.
@@ -104,11 +104,9 @@ asio::awaitable<void> engine_core::step() {
         }
     }
     if (joining && is_live()) co_await join(std::move(*joining));
-    for (const auto& lane : lanes) {
-        while (lane->is_full() && is_live()) {
-            observer_.undelivered_wait();
-            co_await drained_.async_receive(tuple_awaitable);
-        }
+    while (is_any_lane_full() && is_live()) {
+        observer_.undelivered_wait();
+        co_await drained_.async_receive(tuple_awaitable);
     }
 }
 
@@ -116,13 +114,13 @@ asio::awaitable<void> engine_core::step() {
 /// is asked for.
 asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
     planned next;
-    std::vector<const shard::cached_batch*> batches;
-    batches.reserve(cached_.size());
-    for (const auto& b : cached_) batches.push_back(&b);
-    const auto started = std::chrono::steady_clock::now();
-    auto call = group_->start_decode(batches);
-    // A shard on this processor reads the call first.
-    ::sched_yield();
+    auto sent = std::exchange(ahead_, std::nullopt);
+    if (!sent) {
+        std::vector<const shard::cached_batch*> batches;
+        for (const auto& b : cached_) batches.push_back(&b);
+        sent = send_decode(batches);
+    }
+    const auto started = sent->at;
     // The shards compute: now is the time for everything else.
     deliver();
     if (const auto gap = group_->last_step_gap()) observer_.step_gap(*gap);
@@ -132,8 +130,11 @@ asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
         if (joining) next.joining.emplace(std::move(*joining));
         auto pooled = co_await plan_pooled(next.joining);
         if (pooled) next.pooled.emplace(std::move(*pooled));
+        if (!next.joining && !next.pooled) {
+            sent->call->on_answer([this](const auto& answer) { go_ahead(answer); });
+        }
     }
-    auto answer = co_await call->get();
+    auto answer = co_await sent->call->get();
     check_batch(answer, cached_.front().id);
     last_inference_succeeded_ = answer.has_value();
     if (!answer) {
@@ -143,7 +144,8 @@ asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
     }
     take(std::move(*answer), 0, "decode", started);
     rule_.decoded(undelivered_.back().arrived - started);
-    co_await drop_ended(0);
+    // While the next step is under way the shards cannot be told: after it, then.
+    if (!ahead_) co_await drop_ended(0);
     co_return std::move(next);
 }
 

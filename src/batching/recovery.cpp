@@ -35,6 +35,7 @@ void engine_core::note_connection(const error& why) {
 asio::awaitable<void> engine_core::lose_batch(error why) {
     note_connection(why);
     spdlog::warn("lost the running batch of {} requests: {}", running_.live(), why.detail);
+    ahead_.reset();
     deliver();
     const auto lost = std::exchange(cached_, {});
     if (is_connected_) {

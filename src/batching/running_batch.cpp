@@ -44,15 +44,15 @@ protocol_errors running_batch::apply(
         hint = at + 1;
         if (stamps_[at] == call_) {
             where.back() = nobody;
-            ++wrong.answered_twice;
-            fail(at, {errc::protocol, "the shards answered the request twice in one step"});
+            wrong.answered_twice +=
+                fail(at, {errc::protocol, "the shards answered the request twice in one step"});
             continue;
         }
         stamps_[at] = call_;
         ++answered;
         if (parts_left_[at] > 0 && !span.has_tokens && !span.finished) {
             where.back() = nobody;  // nothing in it for the client
-            if (!note_part(at)) ++wrong.too_many_steps;
+            wrong.too_many_steps += note_part(at);
             continue;
         }
         parts_left_[at] = 0;
@@ -60,31 +60,30 @@ protocol_errors running_batch::apply(
         if (span.finished) {
             end(at);
         } else if (steps_left_[at] == 0) {
-            ++wrong.too_many_steps;
-            fail(at, {errc::protocol, "the shards went on past `max_new_tokens`"});
+            wrong.too_many_steps +=
+                fail(at, {errc::protocol, "the shards went on past `max_new_tokens`"});
         }
     }
     if (answered == requests_.size() - first) return wrong;
     for (std::size_t i = first; i < requests_.size(); ++i) {
         if (stamps_[i] == call_) continue;
         if (parts_left_[i] > 0) {  // LoRAX's shards say nothing of a part
-            if (!note_part(i)) ++wrong.too_many_steps;
+            wrong.too_many_steps += note_part(i);
             continue;
         }
-        ++wrong.not_answered;
-        fail(i, {errc::protocol, "the shards did not answer the request"});
+        wrong.not_answered += fail(i, {errc::protocol, "the shards did not answer the request"});
     }
     return wrong;
 }
 
-/// A part of a prompt was computed. False, and it fails, if there were more parts than tokens.
-bool running_batch::note_part(std::size_t at) {
+/// A part of a prompt was computed. It fails if there were more parts than tokens; as `fail`.
+std::uint32_t running_batch::note_part(std::size_t at) {
     if (parts_left_[at] > 1) {
         --parts_left_[at];
-        return true;
+        return 0;
     }
-    fail(at, {errc::protocol, "the shards took more steps for the prompt than it has tokens"});
-    return false;
+    return fail(
+        at, {errc::protocol, "the shards took more steps for the prompt than it has tokens"});
 }
 
 void running_batch::end(std::size_t at) {
@@ -98,10 +97,12 @@ bool running_batch::leave(request_id id) {
     return true;
 }
 
-void running_batch::fail(std::size_t at, error why) {
+std::uint32_t running_batch::fail(std::size_t at, error why) {
     auto& r = *requests_[at];
-    if (!r.failure) r.failure = std::move(why);
+    if (r.failure) return 0;
+    r.failure = std::move(why);
     end(at);
+    return 1;
 }
 
 std::size_t running_batch::live_from(std::size_t first) const {

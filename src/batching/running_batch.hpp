@@ -65,8 +65,9 @@ public:
     /// The client of `id` left. False if it is not here.
     bool leave(request_id id);
 
-    /// Ends a request with an error.
-    void fail(std::size_t at, error why);
+    /// Ends a request with an error. How many errors that is: none if it had failed before, of
+    /// which shards may not be told before their next step.
+    std::uint32_t fail(std::size_t at, error why);
 
     /// Whether some request has ended that was not taken out yet.
     bool has_ended() const { return ended_ > 0; }
@@ -95,7 +96,7 @@ public:
 
 private:
     std::size_t find(request_id id, std::size_t hint) const;
-    bool note_part(std::size_t at);
+    std::uint32_t note_part(std::size_t at);
     void end(std::size_t at);
     void forget(std::size_t at);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shard/group_calls.hpp"
 #include "truffula/shard/shard_group.hpp"
 #include "truffula/shard/transport.hpp"
 
@@ -8,16 +9,14 @@
 
 namespace truffula::shard {
 
-using pooled_reader = result<std::vector<pooled_result>> (*)(std::string_view bytes);
-
 /// A group over open connections, in rank order. It has not asked the shards anything yet.
 class connected_group final : public shard_group {
 public:
     connected_group(std::vector<std::unique_ptr<transport>> shards, duration call_timeout);
 
     std::size_t size() const override { return shards_.size(); }
-    started<step_answer> start_prefill(const prefill_batch& batch) override;
-    started<step_answer> start_decode(std::span<const cached_batch* const> batches) override;
+    started_step start_prefill(const prefill_batch& batch) override;
+    started_step start_decode(std::span<const cached_batch* const> batches) override;
     started<cached_batch> start_filter(
         std::uint64_t batch_id, std::span<const std::uint64_t> request_ids) override;
     started<std::vector<pooled_result>> start_embed(const prefill_batch& batch) override;
@@ -37,22 +36,17 @@ public:
     awaitable_result<std::optional<std::uint32_t>> warm_up(warmup_limits limits, duration timeout);
 
 private:
-    friend class step_call;
-    using call = std::unique_ptr<pending_call<std::string>>;
-
-    std::vector<call> send(std::string_view method, std::string_view request, duration timeout);
+    calls send(std::string_view method, std::string_view request, duration timeout);
     awaitable_result<std::vector<std::string>> ask(
         std::string_view method, std::string request, duration timeout);
     started<std::vector<pooled_result>> start_pooled(
         std::string_view method, std::string_view request, pooled_reader read);
-    started<step_answer> start_step(std::string_view method, std::string_view request);
+    started_step start_step(std::string_view method, std::string_view request);
 
     std::vector<std::unique_ptr<transport>> shards_;
     duration call_timeout_;
     std::uint32_t block_size_ = 1;
-    // Shared with calls under way, which may outlive the group.
-    std::shared_ptr<std::optional<std::chrono::steady_clock::time_point>> answered_ =
-        std::make_shared<std::optional<std::chrono::steady_clock::time_point>>();
+    arrival answered_ = std::make_shared<arrival::element_type>();
     std::optional<duration> last_gap_;
 };
 

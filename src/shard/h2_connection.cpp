@@ -33,9 +33,9 @@ void h2_connection::start() {
     watch_silence();
 }
 
-std::pair<std::int32_t, std::shared_ptr<open_call>> h2_connection::call(
+std::pair<std::int32_t, std::shared_ptr<open_call<std::string>>> h2_connection::call(
     std::string_view method, std::string_view request, clock::duration timeout) {
-    auto pending = std::make_shared<open_call>(socket_.get_executor());
+    auto pending = std::make_shared<open_call<std::string>>();
     if (broken_) {
         pending->complete(*broken_);
         return {0, pending};

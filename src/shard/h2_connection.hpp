@@ -34,7 +34,7 @@ public:
     void start();
 
     /// Sends one request. The call is complete at once when it cannot be sent.
-    std::pair<std::int32_t, std::shared_ptr<open_call>> call(
+    std::pair<std::int32_t, std::shared_ptr<open_call<std::string>>> call(
         std::string_view method, std::string_view request, clock::duration timeout);
 
     /// Gives a call up: its answer is ignored. Nothing happens when it has ended.
@@ -60,7 +60,7 @@ private:
     std::string authority_;
     transport_options options_;
     h2_session session_;
-    std::unordered_map<std::int32_t, std::shared_ptr<open_call>> calls_;
+    std::unordered_map<std::int32_t, std::shared_ptr<open_call<std::string>>> calls_;
     deadline_book book_;
     std::optional<clock::time_point> armed_;
     std::string input_;

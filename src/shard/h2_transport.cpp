@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -22,20 +23,25 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
 
-class h2_call final : public pending_call<std::string> {
+class h2_call final : public direct_call<std::string> {
 public:
     h2_call(
-        std::weak_ptr<h2_connection> owner, std::int32_t stream, std::shared_ptr<open_call> state)
+        std::weak_ptr<h2_connection> owner,
+        std::int32_t stream,
+        std::shared_ptr<open_call<std::string>> state)
         : owner_(std::move(owner)), stream_(stream), state_(std::move(state)) {}
     ~h2_call() override {
         if (const auto alive = owner_.lock()) alive->abandon(stream_);
     }
     asio::awaitable<result<std::string>> get() override { return state_->get(); }
+    void on_answer(std::function<void(result<std::string>&)> first) override {
+        state_->on_answer(std::move(first));
+    }
 
 private:
     std::weak_ptr<h2_connection> owner_;
     std::int32_t stream_;
-    std::shared_ptr<open_call> state_;
+    std::shared_ptr<open_call<std::string>> state_;
 };
 
 class h2_transport final : public transport {
@@ -43,7 +49,7 @@ public:
     explicit h2_transport(std::shared_ptr<h2_connection> c) : connection_(std::move(c)) {}
     ~h2_transport() override { connection_->close(); }
 
-    std::unique_ptr<pending_call<std::string>> start(
+    std::unique_ptr<direct_call<std::string>> start(
         std::string_view method, std::string_view request, clock::duration timeout) override {
         auto [stream, state] = connection_->call(method, request, timeout);
         return std::make_unique<h2_call>(connection_, stream, std::move(state));

@@ -57,6 +57,7 @@ struct engine_world {
     ~engine_world() {
         late.reset();  // streams end before their engine
         if (engine) engine->stop();
+        CHECK(std::ranges::count(script->calls, "OVERLAP") == 0);
     }
 
     std::unique_ptr<inference::token_stream> submit(

@@ -45,6 +45,8 @@ public:
         bool keeps_failed_batch = false;   ///< A shared Prefill that fails spares what runs.
         std::uint32_t current_tokens = 0;  ///< What the running batch says it will take.
         bool healthy = true;
+        bool tells_given = false;  ///< `given` in `calls`: a coroutine goes on with an answer.
+        int under_way = 0;  ///< Calls that compute. `OVERLAP` in `calls`: one began beside another.
     };
 
     fake_shards(boost::asio::any_io_executor ex, std::shared_ptr<script> s)
@@ -52,7 +54,7 @@ public:
 
     std::size_t size() const override { return 1; }
 
-    started<shard::step_answer> start_prefill(const shard::prefill_batch& batch) override {
+    started_step start_prefill(const shard::prefill_batch& batch) override {
         std::string line = "prefill ";
         if (batch.running) line += std::to_string(batch.running->id) + "+";
         line += std::to_string(batch.id) + ":";
@@ -80,8 +82,7 @@ public:
         return later(step(id, true));
     }
 
-    started<shard::step_answer> start_decode(
-        std::span<const shard::cached_batch* const> batches) override {
+    started_step start_decode(std::span<const shard::cached_batch* const> batches) override {
         std::string line = "decode ";
         for (const auto* b : batches) {
             line += (line.back() == ' ' ? "" : "+") + std::to_string(b->id);
@@ -155,6 +156,7 @@ public:
     awaitable_result<> health_request(inference::task kind) override {
         constexpr std::array names{"health_prefill", "health_embed", "health_classify"};
         script_->calls.push_back(names.at(static_cast<std::size_t>(kind)));
+        if (script_->under_way > 0) script_->calls.push_back("OVERLAP");
         if (!script_->healthy) co_return error{errc::rpc_failed, "ill"};
         co_return result<>{};
     }
@@ -169,29 +171,50 @@ private:
         std::uint32_t parts;  // of its prompt, still to come
     };
 
+    /// Computing calls must not overlap: what is under way counts itself.
     template <class T>
-    class delayed final : public shard::pending_call<T> {
+    class delayed final : public shard::direct_call<T> {
     public:
-        delayed(boost::asio::any_io_executor ex, std::chrono::milliseconds t, result<T> r)
-            : timer_(std::move(ex), t), value_(std::move(r)) {}
+        delayed(
+            boost::asio::any_io_executor ex,
+            std::chrono::milliseconds t,
+            result<T> r,
+            std::shared_ptr<script> s)
+            : timer_(std::move(ex), t), value_(std::move(r)), script_(std::move(s)) {
+            if (script_->under_way++ > 0) script_->calls.push_back("OVERLAP");
+        }
+        ~delayed() override { end(); }
         boost::asio::awaitable<result<T>> get() override {
             auto [ec] =
                 co_await timer_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
             if (ec) co_return error{errc::cancelled, "cancelled"};
+            end();
+            if (first_) first_(value_);
+            if (script_->tells_given) script_->calls.push_back("given");
             co_return std::move(value_);
+        }
+        void on_answer(std::function<void(result<T>&)> first) override {
+            first_ = std::move(first);
         }
 
     private:
+        void end() {
+            if (std::exchange(is_under_way_, false)) --script_->under_way;
+        }
+
         boost::asio::steady_timer timer_;
         result<T> value_;
+        std::shared_ptr<script> script_;
+        bool is_under_way_ = true;
+        std::function<void(result<T>&)> first_;
     };
 
     template <class T>
-    started<T> later(result<T> value) {
-        return std::make_unique<delayed<T>>(executor_, script_->step, std::move(value));
+    std::unique_ptr<shard::direct_call<T>> later(result<T> value) {
+        return std::make_unique<delayed<T>>(executor_, script_->step, std::move(value), script_);
     }
     template <class T>
-    started<T> failed(error why) {
+    std::unique_ptr<shard::direct_call<T>> failed(error why) {
         return later(result<T>{std::move(why)});
     }
     /// Each request gets its id: as a vector of one, or as its label.

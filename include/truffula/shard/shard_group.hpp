@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,6 +70,15 @@ public:
     virtual boost::asio::awaitable<result<T>> get() = 0;
 };
 
+/// A call whose answer can be acted on where it arrives, before a coroutine has gone on.
+template <class T>
+class direct_call : public pending_call<T> {
+public:
+    /// Shows the answer to `first` in the moment that it comes, now if it is there already, and in
+    /// any case before `get()` gives it. `first` may start other calls, and take what it is shown.
+    virtual void on_answer(std::function<void(result<T>&)> first) = 0;
+};
+
 /// All shards of one model, driven as one. Calls that compute must not overlap.
 ///
 /// Every call fails with `errc::rpc_failed` (the shard's words), `errc::connection`,
@@ -88,14 +98,15 @@ public:
 
     template <class T>
     using started = std::unique_ptr<pending_call<T>>;
+    using started_step = std::unique_ptr<direct_call<step_answer>>;
 
     /// Runs a new batch's prompts (contract 12.3 A and C). `batch` may go once
     /// the function has returned.
-    virtual started<step_answer> start_prefill(const prefill_batch& batch) = 0;
+    virtual started_step start_prefill(const prefill_batch& batch) = 0;
 
     /// One step for `batches`, which are one batch, the first's id, afterwards. Nothing but this
     /// stands between a shard's answer and its next step: keep it short.
-    virtual started<step_answer> start_decode(std::span<const cached_batch* const> batches) = 0;
+    virtual started_step start_decode(std::span<const cached_batch* const> batches) = 0;
 
     /// Keeps `request_ids` of a batch.
     virtual started<cached_batch> start_filter(

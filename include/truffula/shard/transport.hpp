@@ -27,7 +27,7 @@ public:
     ///        LoRAX shard serves one call at a time.
     /// \errors of `get()`: `errc::rpc_failed` with the shard's words, `errc::connection`,
     ///         `errc::deadline_exceeded`, `errc::protocol`, `errc::cancelled`.
-    virtual std::unique_ptr<pending_call<std::string>> start(
+    virtual std::unique_ptr<direct_call<std::string>> start(
         std::string_view method,
         std::string_view request,
         std::chrono::steady_clock::duration timeout) = 0;

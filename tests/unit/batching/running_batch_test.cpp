@@ -196,8 +196,15 @@ struct modelled {
     std::uint32_t output;
     std::uint32_t steps = 0;
     bool has_ended = false;
+    bool has_failed = false;
     bool is_dropped = false;
 };
+
+/// How many errors that is.
+std::uint32_t fail(modelled& m) {
+    m.has_ended = true;
+    return std::exchange(m.has_failed, true) ? 0 : 1;
+}
 
 class batch_world {
 public:
@@ -260,19 +267,19 @@ private:
                 continue;
             }
             if (++seen[id] > 1) {
-                ++want.answered_twice;
-                at->has_ended = true;
+                want.answered_twice += fail(*at);
                 continue;
             }
             ++at->steps;
-            const bool has_finished = id == finished;
-            if (!has_finished && at->steps >= at->output) ++want.too_many_steps;
-            at->has_ended = at->has_ended || has_finished || at->steps >= at->output;
+            if (id == finished) {
+                at->has_ended = true;
+            } else if (at->steps >= at->output) {
+                want.too_many_steps += fail(*at);
+            }
         }
         for (auto i = first; i < requests_.size(); ++i) {
             if (seen.contains(requests_[i].id)) continue;
-            ++want.not_answered;
-            requests_[i].has_ended = true;
+            want.not_answered += fail(requests_[i]);
         }
         std::vector<std::size_t> where;
         const auto got = batch_.apply(answer_to(ids, finished), first, where);

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include <deque>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -21,16 +22,32 @@ namespace wire = generate::v1;
 
 namespace {
 
+/// A call that is answered when the test says so.
+class held_call final : public shard::direct_call<std::string> {
+public:
+    explicit held_call(std::function<void(result<std::string>&)>& to) : first_(to) {}
+    asio::awaitable<result<std::string>> get() override { co_return error{}; }
+    void on_answer(std::function<void(result<std::string>&)> first) override {
+        first_ = std::move(first);
+    }
+
+private:
+    std::function<void(result<std::string>&)>& first_;
+};
+
 /// What one shard was asked, and what it answers next.
 struct shard_script {
     std::vector<std::pair<std::string, std::string>> asked;
     std::deque<result<std::string>> answers;  ///< Then empty ones.
+    bool holds = false;                       ///< Answers when `give` is called.
+    std::function<void(result<std::string>&)> give;
 };
 
-class ready_call final : public shard::pending_call<std::string> {
+class ready_call final : public shard::direct_call<std::string> {
 public:
     explicit ready_call(result<std::string> a) : answer_(std::move(a)) {}
     asio::awaitable<result<std::string>> get() override { co_return std::move(answer_); }
+    void on_answer(std::function<void(result<std::string>&)> first) override { first(answer_); }
 
 private:
     result<std::string> answer_;
@@ -39,11 +56,12 @@ private:
 class scripted_transport final : public shard::transport {
 public:
     explicit scripted_transport(std::shared_ptr<shard_script> s) : script_(std::move(s)) {}
-    std::unique_ptr<shard::pending_call<std::string>> start(
+    std::unique_ptr<shard::direct_call<std::string>> start(
         std::string_view method,
         std::string_view request,
         std::chrono::steady_clock::duration) override {
         script_->asked.emplace_back(method, request);
+        if (script_->holds) return std::make_unique<held_call>(script_->give);
         result<std::string> answer = std::string{};
         if (!script_->answers.empty()) {
             answer = std::move(script_->answers.front());
@@ -112,6 +130,48 @@ TEST_CASE("group: generations stand side by side, the last shard's batch goes ba
     REQUIRE(sent.ParseFromString(w.scripts[0]->asked.back().second));
     CHECK(sent.batches(0).max_tokens() == 99);
     CHECK(w.scripts[1]->asked.back() == w.scripts[0]->asked.back());
+}
+
+TEST_CASE("group: a step is shown once, when the last shard has answered", "[shard]") {
+    two_shards w;
+    for (const auto& s : w.scripts) s->holds = true;
+    const auto call = w.group->start_decode({});
+    std::vector<result<shard::step_answer>> shown;
+    call->on_answer([&](const auto& answer) { shown.push_back(answer); });
+    result<std::string> fine = part({1}).SerializeAsString();
+    result<std::string> failed = error{errc::rpc_failed, "out of memory"};
+    SECTION("all well") {
+        w.scripts[1]->give(fine);
+        CHECK(shown.empty());
+        result<std::string> other = part({2}).SerializeAsString();
+        w.scripts[0]->give(other);
+        REQUIRE(shown.size() == 1);
+        REQUIRE(shown.front());
+        CHECK(shown.front()->spans[0].request_id == 2);
+        CHECK(shown.front()->spans[1].request_id == 1);
+    }
+    SECTION("the first fails") {
+        w.scripts[0]->give(failed);
+        CHECK(shown.empty());
+        w.scripts[1]->give(fine);
+        REQUIRE(shown.size() == 1);
+        REQUIRE(!shown.front());
+        CHECK(shown.front().error().detail == "out of memory");
+    }
+}
+
+TEST_CASE("group: an answer that is there is shown at once", "[shard]") {
+    two_shards w;
+    w.scripts[0]->answers.emplace_back(part({1}).SerializeAsString());
+    w.scripts[1]->answers.emplace_back(part({2}).SerializeAsString());
+    const auto call = w.group->start_decode({});
+    bool is_shown = false;
+    call->on_answer([&](const auto& answer) { is_shown = answer.has_value(); });
+    CHECK(is_shown);
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto answer = co_await call->get();
+        CHECK(answer);  // what was shown is still given
+    });
 }
 
 TEST_CASE("group: shards that tell of different batches have lost it", "[shard]") {
