@@ -17,6 +17,14 @@
 namespace truffula::shard_sim {
 namespace {
 
+/// Sleepers wake up late, by more than a step may be off where thousands of steps add up: the last
+/// bit is waited for awake.
+void wait_until(std::chrono::steady_clock::time_point end) {
+    constexpr std::chrono::microseconds most_late{100};
+    std::this_thread::sleep_until(end - most_late);
+    while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+}
+
 template <class Request>
 std::optional<std::uint32_t> index_in(const Request& request) {
     if (const auto* load = dynamic_cast<const wire::LoadAdapterRequest*>(&request)) {
@@ -111,7 +119,7 @@ grpc::Status service::serve(
     if (wrong && wrong->kind == fault_kind::hang) hang();
     if (!done.error) answer = write(response, wrong);
     // Our own work is a part of what the call is to cost.
-    if (done.cost.count() > 0) std::this_thread::sleep_until(begun + done.cost);
+    if (done.cost.count() > 0) wait_until(begun + done.cost);
     leave(id, m, done, leaves_batch(response));
     if (options_.serial) turns_.leave();
     if (!done.error) return grpc::Status::OK;
