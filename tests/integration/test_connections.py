@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from looks import metric
 from processes import wait_until
 
 
@@ -23,13 +24,6 @@ def read_all(connection: socket.socket) -> bytes:
     while part := connection.recv(65536):
         got += part
     return got
-
-
-def metric(router, name: str) -> float:
-    for line in router.http.get("/metrics").body.decode().splitlines():
-        if line.startswith(name + " "):
-            return float(line.split()[-1])
-    return 0.0
 
 
 def test_pipelined_requests_are_answered_in_order(sims, routers):

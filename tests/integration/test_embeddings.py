@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from load import run_all
+from looks import metric
 from processes import REPOSITORY
 
 TOKENIZER = str(REPOSITORY / "tests" / "data" / "tokenizer")
@@ -28,13 +29,6 @@ def embed(router, text: str, **parameters):
     answer = router.http.post("/embed", {"inputs": text, "parameters": parameters})
     assert answer.status == 200, answer.body
     return answer.json()["embeddings"]
-
-
-def metric(router, name: str) -> float:
-    for line in router.http.get("/metrics").body.decode().splitlines():
-        if line.startswith(name + " "):
-            return float(line.split()[-1])
-    return 0.0
 
 
 def test_embed_answers_a_vector(serving):

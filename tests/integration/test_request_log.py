@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from looks import metric
 from processes import free_port, wait_until
 
 
@@ -68,11 +69,7 @@ def generate(router, **parameters):
 
 
 def logs(router, outcome: str) -> float:
-    name = f'truffula_request_logs{{outcome="{outcome}"}} '
-    for line in router.http.get("/metrics").body.decode().splitlines():
-        if line.startswith(name):
-            return float(line.split()[-1])
-    return 0.0
+    return metric(router, f'truffula_request_logs{{outcome="{outcome}"}}')
 
 
 def test_every_generation_is_posted(sims, routers, collector):
