@@ -1,5 +1,6 @@
 #include "truffula/api/answers.hpp"
 
+#include "api/append_list.hpp"
 #include "truffula/api/json_text.hpp"
 
 #include <cmath>
@@ -19,17 +20,6 @@ void append_scored(std::string& out, std::uint32_t id, std::string_view text, fl
     append_string(out, text);
     out += ",\"logprob\":";
     append_float(out, logprob);
-}
-
-template <class List, class Write>
-void append_list(std::string& out, const List& list, Write write) {
-    out += '[';
-    bool comma = false;
-    for (const auto& item : list) {
-        if (std::exchange(comma, true)) out += ',';
-        write(item);
-    }
-    out += ']';
 }
 
 // Alternatives and prompt tokens have nothing beside these three.

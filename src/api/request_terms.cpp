@@ -57,4 +57,11 @@ result<request_terms> read_terms(const http::request& from) {
     return terms;
 }
 
+std::optional<std::string> bearer_token(const http::request& from) {
+    constexpr std::string_view scheme = "Bearer ";
+    const auto value = find_header(from, "authorization");
+    if (!value || !value->starts_with(scheme)) return std::nullopt;
+    return std::string{value->substr(scheme.size())};
+}
+
 }  // namespace truffula::api

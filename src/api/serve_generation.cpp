@@ -12,14 +12,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-// The token of `Authorization`, for requests that bring none in the body.
-std::optional<std::string> bearer_token(const http::request& from) {
-    constexpr std::string_view scheme = "Bearer ";
-    const auto value = find_header(from, "authorization");
-    if (!value || !value->starts_with(scheme)) return std::nullopt;
-    return std::string{value->substr(scheme.size())};
-}
-
 std::shared_ptr<const generation_call> make_call(
     shared_services with, const http::request& from, generate_body body, answer_way way) {
     auto call = std::make_shared<generation_call>();

@@ -1,9 +1,9 @@
 #include "truffula/text/json_schema.hpp"
 
 #include "text/parse_json.hpp"
+#include "text/schema_keywords.hpp"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -14,127 +14,10 @@ namespace truffula::text {
 namespace {
 
 using json = nlohmann::ordered_json;
-
-enum class kind : std::uint8_t {
-    text,
-    number,
-    positive,  // above 0
-    count,     // integer, not negative
-    boolean,
-    limit,  // number, or boolean in draft 4
-    texts,  // list of different strings
-    type,
-    non_empty_list,
-    schema,
-    schemas,         // list of schemas, not empty
-    schema_or_list,  // `items`
-    named_schemas,   // object of schemas
-    dependencies,    // object of schemas or lists of strings
-    texts_by_name,
-};
-
-struct keyword {
-    std::string_view name;
-    kind value;
-};
+using kind = keyword_kind;
 
 // Schemas in each other when references are followed: counting them is recursive.
 constexpr std::size_t max_chain = 256;
-
-constexpr std::array keywords{
-    keyword{"$comment", kind::text},
-    keyword{"$defs", kind::named_schemas},
-    keyword{"$id", kind::text},
-    keyword{"$ref", kind::text},
-    keyword{"$schema", kind::text},
-    keyword{"additionalItems", kind::schema},
-    keyword{"additionalProperties", kind::schema},
-    keyword{"allOf", kind::schemas},
-    keyword{"anyOf", kind::schemas},
-    keyword{"contains", kind::schema},
-    keyword{"definitions", kind::named_schemas},
-    keyword{"dependencies", kind::dependencies},
-    keyword{"dependentRequired", kind::texts_by_name},
-    keyword{"dependentSchemas", kind::named_schemas},
-    keyword{"description", kind::text},
-    keyword{"else", kind::schema},
-    keyword{"enum", kind::non_empty_list},
-    keyword{"exclusiveMaximum", kind::limit},
-    keyword{"exclusiveMinimum", kind::limit},
-    keyword{"format", kind::text},
-    keyword{"if", kind::schema},
-    keyword{"items", kind::schema_or_list},
-    keyword{"maxItems", kind::count},
-    keyword{"maxLength", kind::count},
-    keyword{"maxProperties", kind::count},
-    keyword{"maximum", kind::number},
-    keyword{"minItems", kind::count},
-    keyword{"minLength", kind::count},
-    keyword{"minProperties", kind::count},
-    keyword{"minimum", kind::number},
-    keyword{"multipleOf", kind::positive},
-    keyword{"not", kind::schema},
-    keyword{"oneOf", kind::schemas},
-    keyword{"pattern", kind::text},
-    keyword{"patternProperties", kind::named_schemas},
-    keyword{"prefixItems", kind::schemas},
-    keyword{"properties", kind::named_schemas},
-    keyword{"propertyNames", kind::schema},
-    keyword{"required", kind::texts},
-    keyword{"then", kind::schema},
-    keyword{"title", kind::text},
-    keyword{"type", kind::type},
-    keyword{"uniqueItems", kind::boolean},
-};
-
-bool is_count(const json& value) {
-    return value.is_number_unsigned() || (value.is_number_integer() && value.get<long long>() >= 0);
-}
-
-bool are_texts(const json& value) {
-    if (!value.is_array()) return false;
-    std::set<std::string_view> seen;
-    return std::all_of(value.begin(), value.end(), [&](const json& item) {
-        return item.is_string() && seen.insert(item.get_ref<const std::string&>()).second;
-    });
-}
-
-bool is_type_name(const json& value) {
-    static constexpr std::array<std::string_view, 7> names{
-        "array", "boolean", "integer", "null", "number", "object", "string"};
-    if (!value.is_string()) return false;
-    const auto& name = value.get_ref<const std::string&>();
-    return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-/// What is wrong with a value that holds no schemas; nothing is fine.
-std::optional<std::string> plain_fault(kind wanted, const json& value) {
-    const auto check = [](bool good, const char* words) {
-        return good ? std::nullopt : std::optional<std::string>{words};
-    };
-    switch (wanted) {
-        case kind::text: return check(value.is_string(), "must be a string");
-        case kind::number: return check(value.is_number(), "must be a number");
-        case kind::positive:
-            return check(value.is_number() && value.get<double>() > 0, "must be a number above 0");
-        case kind::count: return check(is_count(value), "must be an integer of 0 or more");
-        case kind::boolean: return check(value.is_boolean(), "must be true or false");
-        case kind::limit: return check(value.is_number() || value.is_boolean(), "must be a number");
-        case kind::texts: return check(are_texts(value), "must be a list of different strings");
-        case kind::type:
-            return check(
-                is_type_name(value) || (are_texts(value) && !value.empty() &&
-                                        std::all_of(value.begin(), value.end(), is_type_name)),
-                "must be one or a list of array, boolean, integer, null, number, object, string");
-        case kind::non_empty_list:
-            return check(value.is_array() && !value.empty(), "must be a list, and not empty");
-        case kind::texts_by_name:
-            return check(
-                value.is_object() && std::all_of(value.begin(), value.end(), are_texts),
-                "must be an object of lists of different strings");
-        default: return std::nullopt;
-    }
-}
 
 class checker {
 public:
@@ -147,10 +30,9 @@ public:
         if (schema.is_boolean()) return true;
         if (!schema.is_object()) return fail(path, "must be a JSON schema: an object");
         for (const auto& [name, value] : schema.items()) {
-            const auto same = [&name = name](const keyword& k) { return k.name == name; };
-            const auto found = std::find_if(keywords.begin(), keywords.end(), same);
-            if (found == keywords.end()) continue;
-            if (!check_keyword(found->value, value, path + '.' + name, depth)) return false;
+            const auto known = find_keyword(name);
+            if (!known) continue;
+            if (!check_keyword(*known, value, path + '.' + name, depth)) return false;
             if (name == "$ref" && !follow(value, path)) return false;
         }
         return true;
@@ -254,10 +136,9 @@ private:
             }
             // Definitions count where they are used.
             if (name == "$defs" || name == "definitions") continue;
-            const auto same = [&name = name](const keyword& k) { return k.name == name; };
-            const auto found = std::find_if(keywords.begin(), keywords.end(), same);
-            if (found == keywords.end()) continue;
-            switch (found->value) {
+            const auto known = find_keyword(name);
+            if (!known) continue;
+            switch (*known) {
                 case kind::schema: visit(value); break;
                 case kind::schema_or_list:
                     if (!value.is_array()) {

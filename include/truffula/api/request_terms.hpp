@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 namespace truffula::api {
 
@@ -21,5 +22,8 @@ struct request_terms {
 ///
 /// \errors `errc::validation`.
 result<request_terms> read_terms(const http::request& from);
+
+/// The token of `Authorization: Bearer …`, for requests that bring none in the body.
+std::optional<std::string> bearer_token(const http::request& from);
 
 }  // namespace truffula::api

@@ -32,15 +32,8 @@ class chat_writer final : public text_writer {
 public:
     chat_writer(const text_plan& plan, answer_facts facts, std::vector<renamed> names)
         : plan_(plan), names_(std::move(names)) {
-        const auto head = [&](std::string_view object) {
-            std::string text{"{"};
-            append_facts(text, object, facts);
-            text += ",\"system_fingerprint\":";
-            append_string(text, facts.fingerprint);
-            return text += ",\"choices\":[";
-        };
-        event_head_ = "data: " + head("chat.completion.chunk");
-        body_head_ = head("chat.completion");
+        event_head_ = "data: " + answer_head("chat.completion.chunk", facts);
+        body_head_ = answer_head("chat.completion", facts);
         for (std::size_t i = 0; i < plan.n; ++i) choices_.emplace_back(plan);
     }
 
@@ -68,12 +61,7 @@ public:
     }
 
     void end(std::string& out, const token_usage& used) override {
-        if (plan_.shows_usage) {
-            (out += event_head_) += "],";
-            append_usage(out, used);
-            out += "}\n\n";
-        }
-        out += done_event;
+        append_last_events(out, event_head_, plan_, used);
     }
 
     void fail(std::string& out, const error& e) override {
@@ -88,9 +76,7 @@ public:
             if (i > 0) out += ',';
             if (auto fine = append_whole(out, i, answers[i]); !fine) return fine.error();
         }
-        out += "],";
-        append_usage(out, used);
-        out += '}';
+        append_end(out, used);
         return out;
     }
 
@@ -168,13 +154,7 @@ private:
         } else {
             out += "null";
         }
-        out += ",\"finish_reason\":";
-        if (finish.empty()) {
-            out += "null}";
-        } else {
-            append_string(out, finish);
-            out += '}';
-        }
+        append_finish(out, finish);
     }
 
     result<> append_whole(std::string& out, std::size_t choice, const collected_answer& answer) {

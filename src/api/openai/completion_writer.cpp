@@ -6,16 +6,13 @@ namespace truffula::api::openai {
 namespace {
 
 constexpr std::string_view object = "text_completion";
+constexpr std::string_view event_frame = "data: ";
 
 class completion_writer final : public text_writer {
 public:
     completion_writer(const text_plan& plan, answer_facts facts, std::vector<renamed> names)
         : plan_(plan), names_(std::move(names)) {
-        head_ = "{";
-        append_facts(head_, object, facts);
-        head_ += ",\"system_fingerprint\":";
-        append_string(head_, facts.fingerprint);
-        head_ += ",\"choices\":[";
+        event_head_ = std::string{event_frame} + answer_head(object, facts);
         const auto count = plan.prompts.size() * plan.n;
         for (std::size_t i = 0; i < count; ++i) {
             const auto& prompt = plan.prompts[i / plan.n].text;
@@ -53,12 +50,7 @@ public:
     }
 
     void end(std::string& out, const token_usage& used) override {
-        if (plan_.shows_usage) {
-            ((out += "data: ") += head_) += "],";
-            append_usage(out, used);
-            out += "}\n\n";
-        }
-        out += done_event;
+        append_last_events(out, event_head_, plan_, used);
     }
 
     void fail(std::string& out, const error& e) override {
@@ -68,14 +60,12 @@ public:
 
     result<std::string> body(
         std::span<const collected_answer> answers, const token_usage& used) override {
-        std::string out = head_;
+        auto out = event_head_.substr(event_frame.size());
         for (std::size_t i = 0; i < answers.size(); ++i) {
             if (i > 0) out += ',';
             append_whole(out, i, answers[i]);
         }
-        out += "],";
-        append_usage(out, used);
-        out += '}';
+        append_end(out, used);
         return out;
     }
 
@@ -87,7 +77,7 @@ private:
         std::span<const scored_token> scored,
         std::string_view finish) {
         auto& text = choices_[choice].text;
-        (out += "data: ") += head_;
+        out += event_head_;
         append_choice(out, choice, text, scored, finish);
         out += plan_.shows_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
         text.clear();
@@ -109,13 +99,7 @@ private:
         } else {
             out += "null";
         }
-        out += ",\"finish_reason\":";
-        if (finish.empty()) {
-            out += "null}";
-        } else {
-            append_string(out, finish);
-            out += '}';
-        }
+        append_finish(out, finish);
     }
 
     static std::vector<scored_token> prompt_tokens(
@@ -147,7 +131,7 @@ private:
 
     const text_plan& plan_;
     std::vector<renamed> names_;
-    std::string head_;  // how every event and body begins
+    std::string event_head_;  // how every event begins; without its frame, the body
     std::vector<shown_text> choices_;
 };
 

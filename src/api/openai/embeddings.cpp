@@ -1,11 +1,11 @@
 #include "truffula/api/openai/embeddings.hpp"
 
+#include "api/openai/token_ids.hpp"
 #include "truffula/api/base64.hpp"
 #include "truffula/api/json_text.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <limits>
 #include <utility>
 
 namespace truffula::api::openai {
@@ -18,15 +18,6 @@ refused refuse(std::string why) {
     return invalid_field("input", "`input` " + std::move(why));
 }
 
-bool read_ids(const json& list, std::vector<std::uint32_t>& to) {
-    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
-    for (const auto& id : list) {
-        if (!id.is_number_unsigned() || id.get<std::uint64_t>() > most) return false;
-        to.push_back(id.get<std::uint32_t>());
-    }
-    return !to.empty();
-}
-
 constexpr auto wanted =
     "must be a string, a list of strings, a list of token ids, or a list of lists of token ids";
 
@@ -34,7 +25,7 @@ refused read_list(const json& list, bool takes_ids, std::vector<embedding_input>
     if (!list.is_array()) return refuse(wanted);
     if (takes_ids && !list.empty() && list.front().is_number()) {
         to.push_back({{}, std::vector<std::uint32_t>{}});
-        if (!read_ids(list, *to.back().ids)) return refuse(wanted);
+        if (!read_token_ids(list, *to.back().ids)) return refuse(wanted);
         return std::nullopt;
     }
     for (const auto& one : list) {
@@ -46,7 +37,7 @@ refused read_list(const json& list, bool takes_ids, std::vector<embedding_input>
         }
         if (!takes_ids || !one.is_array()) return refuse(wanted);
         to.back().ids.emplace();
-        if (!read_ids(one, *to.back().ids)) return refuse(wanted);
+        if (!read_token_ids(one, *to.back().ids)) return refuse(wanted);
     }
     return std::nullopt;
 }

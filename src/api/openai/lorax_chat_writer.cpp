@@ -35,15 +35,13 @@ public:
                 append_string(out, s.tokens[i].text);
                 out += '}';
             }
-            out += ",\"finish_reason\":";
-            if (!is_last) {
-                out += "null}]}\n\n";
-                continue;
+            append_finish(out, finish);
+            if (is_last) {
+                append_end(out, {prompt_tokens_, s.finished->generated_tokens});
+            } else {
+                out += "]}";
             }
-            append_string(out, finish);
-            out += "}],";
-            append_usage(out, {prompt_tokens_, s.finished->generated_tokens});
-            out += "}\n\n";
+            out += "\n\n";
         }
         return {};
     }
@@ -62,9 +60,8 @@ public:
             append_number(out, i);
             out += ",\"message\":{\"role\":\"assistant\"";
             if (auto fine = append_reply(out, answers[i].end.text); !fine) return fine.error();
-            out += "},\"finish_reason\":";
-            append_string(out, finish);
             out += '}';
+            append_finish(out, finish);
         }
         out += "],";
         append_usage(out, used);

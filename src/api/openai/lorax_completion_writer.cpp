@@ -53,15 +53,9 @@ private:
         std::string& out, std::string_view text, std::string_view finish, const token_usage& used) {
         out += head;
         append_string(out, text);
-        out += ",\"logprobs\":null,\"finish_reason\":";
-        if (finish.empty()) {
-            out += "null";
-        } else {
-            append_string(out, finish);
-        }
-        out += "}],";
-        append_usage(out, used);
-        out += '}';
+        out += ",\"logprobs\":null";
+        append_finish(out, finish);
+        append_end(out, used);
     }
 
     const text_plan& plan_;

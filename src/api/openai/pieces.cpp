@@ -1,22 +1,13 @@
 #include "api/openai/pieces.hpp"
 
+#include "api/append_list.hpp"
+
 #include <algorithm>
 #include <random>
 #include <utility>
 
 namespace truffula::api::openai {
 namespace {
-
-template <class List, class Write>
-void append_list(std::string& out, const List& list, Write write) {
-    out += '[';
-    bool comma = false;
-    for (const auto& item : list) {
-        if (std::exchange(comma, true)) out += ',';
-        write(item);
-    }
-    out += ']';
-}
 
 template <class Alternatives>
 auto first_of(const Alternatives& all, std::uint32_t most) {
@@ -100,6 +91,40 @@ void append_facts(std::string& out, std::string_view object, const answer_facts&
     append_number(out, static_cast<std::uint64_t>(facts.created));
     out += ",\"model\":";
     append_string(out, facts.model);
+}
+
+std::string answer_head(std::string_view object, const answer_facts& facts) {
+    std::string head{"{"};
+    append_facts(head, object, facts);
+    head += ",\"system_fingerprint\":";
+    append_string(head, facts.fingerprint);
+    return head += ",\"choices\":[";
+}
+
+void append_end(std::string& out, const token_usage& used) {
+    out += "],";
+    append_usage(out, used);
+    out += '}';
+}
+
+void append_last_events(
+    std::string& out, std::string_view event_head, const text_plan& plan, const token_usage& used) {
+    if (plan.shows_usage) {
+        out += event_head;
+        append_end(out, used);
+        out += "\n\n";
+    }
+    out += done_event;
+}
+
+void append_finish(std::string& out, std::string_view finish) {
+    out += ",\"finish_reason\":";
+    if (finish.empty()) {
+        out += "null}";
+    } else {
+        append_string(out, finish);
+        out += '}';
+    }
 }
 
 void append_completion_logprobs(

@@ -28,6 +28,19 @@ void append_usage(std::string& out, const token_usage& used);
 /// Appends `"id":…,"object":…,"created":…,"model":…`.
 void append_facts(std::string& out, std::string_view object, const answer_facts& facts);
 
+/// How bodies and events of an answer begin, up to their choices.
+std::string answer_head(std::string_view object, const answer_facts& facts);
+
+/// Ends the choices and the body or event: `],"usage":{…}}`.
+void append_end(std::string& out, const token_usage& used);
+
+/// Appends the event that has nothing but the usage, if it is asked for, and the last one.
+void append_last_events(
+    std::string& out, std::string_view event_head, const text_plan& plan, const token_usage& used);
+
+/// Appends `,"finish_reason":…`, `null` for an empty one, and ends the choice.
+void append_finish(std::string& out, std::string_view finish);
+
 /// A token of a text, with the log-probability that it had.
 struct scored_token {
     std::string text;

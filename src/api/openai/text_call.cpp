@@ -6,19 +6,8 @@
 #include <utility>
 
 namespace truffula::api::openai {
-namespace {
 
 namespace asio = boost::asio;
-
-// The token of `Authorization`, for requests that bring none in the body.
-std::optional<std::string> bearer_token(const http::request& from) {
-    constexpr std::string_view scheme = "Bearer ";
-    const auto value = find_header(from, "authorization");
-    if (!value || !value->starts_with(scheme)) return std::nullopt;
-    return std::string{value->substr(scheme.size())};
-}
-
-}  // namespace
 
 std::vector<renamed> names_of(const text_plan& plan, std::string_view prompt_name) {
     std::vector<renamed> names{

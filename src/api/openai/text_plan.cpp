@@ -1,5 +1,4 @@
-#include "truffula/api/openai/text_plan.hpp"
-
+#include "api/openai/plan_parts.hpp"
 #include "truffula/text/json_schema.hpp"
 
 #include <nlohmann/json.hpp>
@@ -12,17 +11,6 @@ namespace truffula::api::openai {
 namespace {
 
 using json = nlohmann::ordered_json;
-using refused = std::optional<fault>;
-
-bool is_given(const std::optional<raw_json>& value) {
-    return value && !value->is_null();
-}
-
-refused unsupported(const char* name, const char* allowed) {
-    auto f = invalid_field(name, "`" + std::string{name} + "` is not supported: " + allowed);
-    f.code = "unsupported_parameter";
-    return f;
-}
 
 // What no shard can do is refused: ignoring it would give other answers than were asked for.
 refused check_unsupported(const text_body& body) {
@@ -81,10 +69,6 @@ refused read_guided(const text_or_json& given, std::optional<response_format_bod
     if (!checked) return describe_fault(checked.error());
     to = response_format_body{"json_schema", {*checked}, true};
     return std::nullopt;
-}
-
-bool fits(std::int64_t value, std::int64_t least, std::int64_t most) {
-    return value >= least && value <= most;
 }
 
 refused plan_lengths(const text_body& body, text_plan& plan) {
@@ -147,74 +131,14 @@ void plan_adapter(text_body& body, std::string_view base_model, text_plan& plan)
     plan.model = std::move(body.model);
 }
 
-constexpr auto prompt_wanted =
-    "`prompt` must be a string, a list of strings, a list of token ids, or a list of lists of "
-    "token ids; no list may be empty";
+}  // namespace
 
-bool read_ids(const json& list, std::vector<std::uint32_t>& to) {
-    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
-    for (const auto& id : list) {
-        if (!id.is_number_unsigned() || id.get<std::uint64_t>() > most) return false;
-        to.push_back(id.get<std::uint32_t>());
-    }
-    return !to.empty();
+fault unsupported(const std::string& name, const std::string& allowed) {
+    auto f = invalid_field(name, "`" + name + "` is not supported: " + allowed);
+    f.code = "unsupported_parameter";
+    return f;
 }
 
-refused read_prompts(text_or_json&& given, std::vector<given_prompt>& to) {
-    const auto refuse = [] { return invalid_field("prompt", prompt_wanted); };
-    if (given.is_text) {
-        to.push_back({std::move(given.text), std::nullopt});
-        return std::nullopt;
-    }
-    const auto list = json::parse(given.text);
-    if (!list.is_array() || list.empty()) return refuse();
-    if (list.front().is_number()) {
-        to.push_back({{}, std::vector<std::uint32_t>{}});
-        if (!read_ids(list, *to.back().ids)) return refuse();
-        return std::nullopt;
-    }
-    const bool are_texts = list.front().is_string();
-    for (const auto& one : list) {
-        to.emplace_back();
-        if (are_texts && one.is_string()) {
-            to.back().text = one.get<std::string>();
-            continue;
-        }
-        if (are_texts || !one.is_array()) return refuse();
-        to.back().ids.emplace();
-        if (!read_ids(one, *to.back().ids)) return refuse();
-    }
-    return std::nullopt;
-}
-
-refused plan_sequences(const completion_body& body, text_plan& plan) {
-    const auto shown = static_cast<std::int64_t>(plan.n);
-    const auto best_of = body.best_of.value_or(shown);
-    if (best_of < shown) {
-        return invalid_field("best_of", "`best_of` must not be below `n`");
-    }
-    if (plan.is_streamed && best_of > shown) {
-        return invalid_field("best_of", "`best_of` must be `n` when streaming tokens");
-    }
-    plan.parameters.best_of = static_cast<std::uint64_t>(best_of);
-    return std::nullopt;
-}
-
-refused plan_logprobs(const completion_body& body, text_plan& plan) {
-    if (!body.logprobs) return std::nullopt;
-    constexpr std::int64_t most = 5;
-    if (!fits(*body.logprobs, 0, most)) {
-        return invalid_field("logprobs", "`logprobs` must be from 0 to 5");
-    }
-    auto& p = plan.parameters;
-    plan.logprobs = static_cast<std::uint32_t>(*body.logprobs);
-    p.details = true;
-    p.decoder_input_details = plan.echo;
-    if (*body.logprobs > 0) p.return_k_alternatives = static_cast<std::int32_t>(*body.logprobs);
-    return std::nullopt;
-}
-
-// A seed for many sequences: each has its own.
 void plan_seed(text_plan& plan, const std::optional<std::int64_t>& seed) {
     if (!seed) return;
     const auto value = static_cast<std::uint64_t>(*seed);
@@ -224,8 +148,6 @@ void plan_seed(text_plan& plan, const std::optional<std::int64_t>& seed) {
         plan.parameters.seed = value;
     }
 }
-
-}  // namespace
 
 std::optional<std::string> adapter_of(std::string_view model, std::string_view base_model) {
     if (model.empty() || model == base_model) return std::nullopt;
@@ -295,49 +217,6 @@ std::optional<fault> plan_text(text_body& body, std::string_view base_model, tex
     plan_adapter(body, base_model, plan);
     plan_seed(plan, body.seed);
     return std::nullopt;
-}
-
-std::optional<fault> plan_completion(
-    completion_body&& body, std::string_view base_model, text_plan& plan) {
-    constexpr std::int64_t usual_max_tokens = 16;  // OpenAI's
-    if (body.suffix && !body.suffix->empty()) {
-        return unsupported("suffix", "leave it out or give an empty text");
-    }
-    const auto seed = std::exchange(body.seed, std::nullopt);
-    if (!body.max_tokens) body.max_tokens = usual_max_tokens;
-    if (auto f = plan_text(body, base_model, plan)) return f;
-    if (auto f = plan_sequences(body, plan)) return f;
-    plan_seed(plan, seed);
-    plan.echo = body.echo.value_or(false);
-    if (auto f = plan_logprobs(body, plan)) return f;
-    return read_prompts(std::move(body.prompt), plan.prompts);
-}
-
-text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view base_model) {
-    text_plan plan;
-    auto& p = plan.parameters;
-    p.adapter_id = adapter_of(body.model, base_model);
-    p.adapter_source = std::move(body.adapter_source);
-    p.api_token = std::move(body.api_token);
-    if (body.best_of) p.best_of = static_cast<std::uint64_t>(std::int64_t{*body.best_of});
-    p.temperature = body.temperature;
-    p.repetition_penalty = body.repetition_penalty;
-    p.frequency_penalty = body.frequency_penalty;
-    p.presence_penalty = body.presence_penalty;
-    p.top_k = body.top_k;
-    p.top_p = body.top_p;
-    p.do_sample = body.n.has_value();
-    if (body.max_tokens) p.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
-    p.ignore_eos_token = body.ignore_eos_token.value_or(false);
-    p.stop = std::move(body.stop).value_or(std::vector<std::string>{});
-    p.details = true;
-    p.decoder_input_details = body.logprobs.has_value();
-    p.seed = body.seed;
-    plan.echo = body.echo.value_or(false);
-    plan.is_streamed = body.stream.value_or(false);
-    plan.prompts.push_back({std::move(body.prompt), std::nullopt});
-    plan.model = std::move(body.model);
-    return plan;
 }
 
 }  // namespace truffula::api::openai

@@ -1,0 +1,113 @@
+#include "api/openai/plan_parts.hpp"
+#include "truffula/api/openai/messages.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace truffula::api::openai {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+// LoRAX knows none, auto, names, and an object of its own; no `required`.
+std::optional<rejection> read_lorax_choice(const text_or_json& given, text::tool_choice& to) {
+    using kind = text::tool_choice::kind;
+    if (given.is_text) {
+        if (given.text == "auto") return std::nullopt;
+        to = {given.text == "none" ? kind::none : kind::named, given.text};
+        return std::nullopt;
+    }
+    const auto choice = json::parse(given.text);
+    if (choice.is_object() && choice.size() == 1 && choice.contains("Function")) {
+        const auto& function = choice["Function"];
+        if (function.is_object() && function.contains("name") && function["name"].is_string()) {
+            to = {kind::named, function["name"].get<std::string>()};
+            return std::nullopt;
+        }
+    }
+    return rejection{
+        422,
+        "Failed to deserialize the JSON body into the target type: tool_choice: expected a string "
+        "or {\"Function\":{\"name\":…}}",
+        "tool_choice",
+        "expected a string or {\"Function\":{\"name\":…}}"};
+}
+
+// A wrong format is a field that cannot be read.
+std::optional<rejection> plan_lorax_format(
+    const std::optional<raw_json>& given, std::optional<response_format_body>& to) {
+    if (!is_given(given)) return std::nullopt;
+    const auto f = read_response_format(*given, to);
+    if (!f) return std::nullopt;
+    return rejection{
+        422,
+        "Failed to deserialize the JSON body into the target type: " + f->param + ": " + f->message,
+        f->param,
+        f->message};
+}
+
+}  // namespace
+
+text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view base_model) {
+    text_plan plan;
+    auto& p = plan.parameters;
+    p.adapter_id = adapter_of(body.model, base_model);
+    p.adapter_source = std::move(body.adapter_source);
+    p.api_token = std::move(body.api_token);
+    if (body.best_of) p.best_of = static_cast<std::uint64_t>(std::int64_t{*body.best_of});
+    p.temperature = body.temperature;
+    p.repetition_penalty = body.repetition_penalty;
+    p.frequency_penalty = body.frequency_penalty;
+    p.presence_penalty = body.presence_penalty;
+    p.top_k = body.top_k;
+    p.top_p = body.top_p;
+    p.do_sample = body.n.has_value();
+    if (body.max_tokens) p.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
+    p.ignore_eos_token = body.ignore_eos_token.value_or(false);
+    p.stop = std::move(body.stop).value_or(std::vector<std::string>{});
+    p.details = true;
+    p.decoder_input_details = body.logprobs.has_value();
+    p.seed = body.seed;
+    plan.echo = body.echo.value_or(false);
+    plan.is_streamed = body.stream.value_or(false);
+    plan.prompts.push_back({std::move(body.prompt), std::nullopt});
+    plan.model = std::move(body.model);
+    return plan;
+}
+
+std::optional<rejection> plan_lorax_chat(
+    lorax_chat_body&& body, std::string_view base_model, text_plan& plan, chat_plan& chat) {
+    auto& p = plan.parameters;
+    p.adapter_id = adapter_of(body.model, base_model);
+    p.adapter_source = std::move(body.adapter_source);
+    p.api_token = std::move(body.api_token);
+    const auto n = std::int64_t{body.n.value_or(1)};
+    if (body.n) p.best_of = static_cast<std::uint64_t>(n);
+    plan.n = p.sequences();
+    const bool is_greedy = body.temperature == 0.0F;
+    p.do_sample = !is_greedy;
+    if (!is_greedy) p.temperature = body.temperature;
+    p.repetition_penalty = body.repetition_penalty;
+    p.frequency_penalty = body.frequency_penalty;
+    p.presence_penalty = body.presence_penalty;
+    p.top_k = body.top_k;
+    p.top_p = body.top_p;
+    if (body.max_tokens) p.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
+    p.ignore_eos_token = body.ignore_eos_token.value_or(false);
+    p.stop = std::move(body.stop).value_or(std::vector<std::string>{});
+    p.details = true;
+    p.seed = body.seed;
+    plan.is_streamed = body.stream.value_or(false);
+    plan.model = std::move(body.model);
+    chat.guideline = std::move(body.guideline);
+    chat.tool_prompt = std::move(body.tool_prompt);
+    if (is_given(body.tools)) chat.tools = std::move(body.tools->text);
+    if (body.tool_choice) {
+        if (auto r = read_lorax_choice(*body.tool_choice, chat.choice)) return r;
+    }
+    if (auto r = plan_lorax_format(body.response_format, p.response_format)) return r;
+    return read_lorax_messages(body.messages, chat.messages);
+}
+
+}  // namespace truffula::api::openai
