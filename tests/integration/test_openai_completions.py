@@ -158,8 +158,10 @@ def test_many_answers(base):
 
 def test_many_answers_streamed(base):
     _, _, client = base
-    chunks = list(complete(client, n=2, temperature=1.0, seed=5, stream=True))
+    usage = {"include_usage": True}
+    *chunks, last = complete(client, n=2, temperature=1.0, seed=5, stream=True, stream_options=usage)
     whole = complete(client, n=2, temperature=1.0, seed=5)
+    assert last.usage == whole.usage  # a prompt counts once, however many answers it has
     for choice in whole.choices:
         parts = [c.choices[0] for c in chunks if c.choices[0].index == choice.index]
         assert "".join(p.text for p in parts) == choice.text
