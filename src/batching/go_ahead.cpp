@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <sched.h>
 
 namespace truffula::batching {
 
@@ -16,8 +15,6 @@ engine_core::sent_decode engine_core::send_decode(
     sent_decode sent;
     sent.at = std::chrono::steady_clock::now();
     sent.call = group_->start_decode(batches);
-    // A shard on this processor reads the call first.
-    ::sched_yield();
     return sent;
 }
 
