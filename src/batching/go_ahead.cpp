@@ -20,10 +20,10 @@ engine_core::sent_decode engine_core::send_decode(
 
 /// Nobody has ended, nobody is to join, and nothing else waits for the shards.
 bool engine_core::needs_only_another_step(const result<shard::step_answer>& answer) const {
-    if (!answer || !answer->batch || answer->batch->id != cached_.front().id) return false;
-    if (answer->batch->request_ids.size() != running_.live()) return false;
-    if (std::ranges::any_of(answer->spans, &shard::generation_span::finished)) return false;
-    return is_live() && probes_.empty() && !scheduler.has_news() && !is_any_lane_full();
+    const bool is_free =
+        is_live() && probes_.empty() && !scheduler.has_news() && !is_any_lane_full();
+    return is_free && answer && running_.goes_on_after(*answer) &&
+           answer->batch->id == cached_.front().id;
 }
 
 /// Where an answer arrives, before any coroutine goes on: most steps are followed by another, and

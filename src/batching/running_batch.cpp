@@ -86,6 +86,11 @@ std::uint32_t running_batch::note_part(std::size_t at) {
         at, {errc::protocol, "the shards took more steps for the prompt than it has tokens"});
 }
 
+bool running_batch::goes_on_after(const shard::step_answer& answer) const {
+    return answer.batch && answer.batch->request_ids.size() == live() &&
+           std::ranges::none_of(answer.spans, &shard::generation_span::finished);
+}
+
 void running_batch::end(std::size_t at) {
     if (!std::exchange(requests_[at]->has_ended, true)) ++ended_;
 }

@@ -69,6 +69,10 @@ public:
     /// which shards may not be told before their next step.
     std::uint32_t fail(std::size_t at, error why);
 
+    /// Whether the same requests run on after `answer`, and no others: none of them has ended, nor
+    /// ends with it.
+    bool goes_on_after(const shard::step_answer& answer) const;
+
     /// Whether some request has ended that was not taken out yet.
     bool has_ended() const { return ended_ > 0; }
 

@@ -96,6 +96,26 @@ TEST_CASE("running batch: a finished request leaves, the others close ranks", "[
     CHECK(f.where == std::vector<std::size_t>{0, 1});
 }
 
+TEST_CASE("running batch: goes on after an answer that ends nobody", "[batching]") {
+    fixture f;
+    auto answer = answer_to({1, 2, 3});
+    CHECK_FALSE(f.batch.goes_on_after(answer));  // the shards forgot the batch
+    answer.batch.emplace().request_ids = {1, 2, 3};
+    CHECK(f.batch.goes_on_after(answer));
+    SECTION("one ends with it") {
+        answer.spans[1].finished = true;
+        CHECK_FALSE(f.batch.goes_on_after(answer));
+    }
+    SECTION("a client has left, of which the shards do not know") {
+        f.batch.leave(2);
+        CHECK_FALSE(f.batch.goes_on_after(answer));
+    }
+    SECTION("the shards know of fewer") {
+        answer.batch->request_ids = {1, 3};
+        CHECK_FALSE(f.batch.goes_on_after(answer));
+    }
+}
+
 TEST_CASE("running batch: who was never asked for is nobody", "[batching]") {
     fixture f;
     const auto wrong = f.apply(answer_to({1, 2, 3, 4}));
