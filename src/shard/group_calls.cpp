@@ -21,14 +21,21 @@ bool is_same(const cached_batch& one, const cached_batch& other) {
     return one.id == other.id && one.size == other.size && one.request_ids == other.request_ids;
 }
 
-/// Generations side by side, the last shard's batch; all must tell of the same batch.
-result<step_answer> unite(std::vector<result<std::string>> answers) {
-    for (const auto& a : answers) {
+/// The first error wins, in the order of the shards.
+result<std::vector<std::string>> all_of(std::vector<result<std::string>> answers) {
+    std::vector<std::string> all;
+    for (auto& a : answers) {
         if (!a) return a.error();
+        all.push_back(std::move(*a));
     }
+    return all;
+}
+
+/// Generations side by side, the last shard's batch; all must tell of the same batch.
+result<step_answer> unite(std::vector<std::string> answers) {
     step_answer out;
     for (std::uint32_t i = 0; i < answers.size(); ++i) {
-        out.buffers.push_back(std::make_shared<const std::string>(std::move(*answers[i])));
+        out.buffers.push_back(std::make_shared<const std::string>(std::move(answers[i])));
         auto batch = scan_answer(*out.buffers.back(), i, out.spans);
         if (!batch) return batch.error();
         if (i > 0) {
@@ -60,14 +67,15 @@ public:
     }
 
 private:
-    /// The first error wins, but only once every shard has answered: a call must not overtake
-    /// another on one shard of the group.
+    /// An error waits, too, until every shard has answered: a call must not overtake another on one
+    /// shard of the group.
     void take(std::size_t rank, result<std::string> answer) {
         answers_[rank] = std::move(answer);
         if (--missing_ > 0) return;
         *answered_ = clock::now();
         const auto united = united_;  // the waiter may drop the call
-        united->complete(unite(std::move(answers_)));
+        auto all = all_of(std::move(answers_));
+        united->complete(all ? unite(std::move(*all)) : all.error());
     }
 
     calls pending_;
@@ -136,18 +144,12 @@ private:
 }  // namespace
 
 boost::asio::awaitable<result<std::vector<std::string>>> gather(calls& pending) {
-    std::vector<std::string> answers;
-    std::optional<error> failure;
+    std::vector<result<std::string>> answers;
     for (auto& p : pending) {
         auto answer = co_await p->get();
-        if (answer) {
-            answers.push_back(std::move(*answer));
-        } else if (!failure) {
-            failure = answer.error();
-        }
+        answers.push_back(std::move(answer));
     }
-    if (failure) co_return std::move(*failure);
-    co_return std::move(answers);
+    co_return all_of(std::move(answers));
 }
 
 std::unique_ptr<direct_call<step_answer>> unite_step(calls pending, arrival answered) {
