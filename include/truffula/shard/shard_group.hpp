@@ -75,7 +75,8 @@ template <class T>
 class direct_call : public pending_call<T> {
 public:
     /// Shows the answer to `first` in the moment that it comes, now if it is there already, and in
-    /// any case before `get()` gives it. `first` may start other calls, and take what it is shown.
+    /// any case before `get()` gives it; never once the call was dropped. `first` may start other
+    /// calls, and take what it is shown.
     virtual void on_answer(std::function<void(result<T>&)> first) = 0;
 };
 

@@ -179,6 +179,19 @@ TEST_CASE("transport: deadlines run one after the other", "[shard]") {
     gate.open();
 }
 
+TEST_CASE("transport: an answer is shown before its waiter goes on", "[shard]") {
+    grpc_shard server;
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto to = co_await open(server);
+        auto call = to->start("Info", "", 10s);
+        bool is_shown = false;
+        call->on_answer([&](const auto& answer) { is_shown = answer.has_value(); });
+        const auto answer = co_await call->get();
+        CHECK(answer.has_value());
+        CHECK(is_shown);
+    });
+}
+
 TEST_CASE("transport: a call that is dropped is cancelled at the shard", "[shard]") {
     grpc_shard server;
     test::latch_gate arrived;
@@ -194,11 +207,14 @@ TEST_CASE("transport: a call that is dropped is cancelled at the shard", "[shard
         const auto first = co_await ask(*to, "Info", "", 10s);
         REQUIRE(first.has_value());
         auto call = to->start("Health", "", 10s);
+        bool is_shown = false;
+        call->on_answer([&](const auto&) { is_shown = true; });
         REQUIRE(arrived.wait());
         call.reset();
         CHECK(cancelled.wait());
         const auto after = co_await ask(*to, "Info", "", 10s);
         CHECK(after.has_value());
+        CHECK_FALSE(is_shown);
     });
 }
 
