@@ -47,59 +47,52 @@ std::optional<rejection> plan_lorax_format(
         f->message};
 }
 
-}  // namespace
-
-text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view base_model) {
-    text_plan plan;
+/// What both bodies have, but for the sampling that each reads in its own way.
+template <class Body>
+void plan_lorax_fields(Body& body, std::string_view base_model, text_plan& plan) {
     auto& p = plan.parameters;
     p.adapter_id = adapter_of(body.model, base_model);
     p.adapter_source = std::move(body.adapter_source);
     p.api_token = std::move(body.api_token);
-    if (body.best_of) p.best_of = static_cast<std::uint64_t>(std::int64_t{*body.best_of});
-    p.temperature = body.temperature;
     p.repetition_penalty = body.repetition_penalty;
     p.frequency_penalty = body.frequency_penalty;
     p.presence_penalty = body.presence_penalty;
     p.top_k = body.top_k;
     p.top_p = body.top_p;
-    p.do_sample = body.n.has_value();
     if (body.max_tokens) p.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
     p.ignore_eos_token = body.ignore_eos_token.value_or(false);
     p.stop = std::move(body.stop).value_or(std::vector<std::string>{});
     p.details = true;
-    p.decoder_input_details = body.logprobs.has_value();
     p.seed = body.seed;
-    plan.echo = body.echo.value_or(false);
     plan.is_streamed = body.stream.value_or(false);
-    plan.prompts.push_back({std::move(body.prompt), std::nullopt});
     plan.model = std::move(body.model);
+}
+
+}  // namespace
+
+text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view base_model) {
+    text_plan plan;
+    plan_lorax_fields(body, base_model, plan);
+    auto& p = plan.parameters;
+    if (body.best_of) p.best_of = static_cast<std::uint64_t>(std::int64_t{*body.best_of});
+    p.temperature = body.temperature;
+    p.do_sample = body.n.has_value();
+    p.decoder_input_details = body.logprobs.has_value();
+    plan.echo = body.echo.value_or(false);
+    plan.prompts.push_back({std::move(body.prompt), std::nullopt});
     return plan;
 }
 
 std::optional<rejection> plan_lorax_chat(
     lorax_chat_body&& body, std::string_view base_model, text_plan& plan, chat_plan& chat) {
+    plan_lorax_fields(body, base_model, plan);
     auto& p = plan.parameters;
-    p.adapter_id = adapter_of(body.model, base_model);
-    p.adapter_source = std::move(body.adapter_source);
-    p.api_token = std::move(body.api_token);
     const auto n = std::int64_t{body.n.value_or(1)};
     if (body.n) p.best_of = static_cast<std::uint64_t>(n);
     plan.n = p.sequences();
     const bool is_greedy = body.temperature == 0.0F;
     p.do_sample = !is_greedy;
     if (!is_greedy) p.temperature = body.temperature;
-    p.repetition_penalty = body.repetition_penalty;
-    p.frequency_penalty = body.frequency_penalty;
-    p.presence_penalty = body.presence_penalty;
-    p.top_k = body.top_k;
-    p.top_p = body.top_p;
-    if (body.max_tokens) p.max_new_tokens = static_cast<std::uint32_t>(*body.max_tokens);
-    p.ignore_eos_token = body.ignore_eos_token.value_or(false);
-    p.stop = std::move(body.stop).value_or(std::vector<std::string>{});
-    p.details = true;
-    p.seed = body.seed;
-    plan.is_streamed = body.stream.value_or(false);
-    plan.model = std::move(body.model);
     chat.guideline = std::move(body.guideline);
     chat.tool_prompt = std::move(body.tool_prompt);
     if (is_given(body.tools)) chat.tools = std::move(body.tools->text);
