@@ -38,6 +38,19 @@ int run_bare_client(const std::string& socket, std::size_t sequences, std::size_
     return 0;
 }
 
+/// The next `count` gaps.
+std::vector<double> gaps_of(lean_shard& shard, std::size_t sequences, std::size_t count) {
+    shard.take_gaps(sequences);
+    std::vector<double> gaps;
+    const auto is_done = [&] {
+        const auto more = shard.take_gaps(sequences);
+        gaps.insert(gaps.end(), more.begin(), more.end());
+        return gaps.size() >= count;
+    };
+    wait_until(is_done, "gaps between steps");
+    return gaps;
+}
+
 std::vector<double> measure_router(lean_shard& shard, std::uint16_t port, std::size_t sequences) {
     shard.set_step(2ms);  // until all run
     http_load clients{
@@ -50,10 +63,8 @@ std::vector<double> measure_router(lean_shard& shard, std::uint16_t port, std::s
     clients.start();
     wait_until([&] { return clients.streaming() == sequences; }, "the first tokens");
     shard.set_step(step);
-    std::this_thread::sleep_for(step * 4);
-    shard.take_gaps(sequences);
-    std::this_thread::sleep_for(step * steps_per_round);
-    auto gaps = shard.take_gaps(sequences);
+    gaps_of(shard, sequences, 4);  // of steps that were not so long yet
+    auto gaps = gaps_of(shard, sequences, steps_per_round);
     if (clients.failures() + clients.ended() > 0) throw std::runtime_error("streams broke");
     return gaps;
 }
@@ -64,22 +75,14 @@ std::vector<double> measure_bare(
     const std::filesystem::path& log,
     std::size_t sequences) {
     shard.set_step(step);
-    shard.take_gaps(sequences);
-    std::vector<double> gaps;
     const child client{
         this_program(),
         {std::string{bare_mode},
          socket.string(),
          std::to_string(sequences),
-         std::to_string(steps_per_round + 1)},
+         std::to_string(steps_per_round + 5)},
         log};
-    const auto is_done = [&] {
-        const auto more = shard.take_gaps(sequences);
-        gaps.insert(gaps.end(), more.begin(), more.end());
-        return gaps.size() >= steps_per_round;
-    };
-    wait_until(is_done, "the bare client");
-    return gaps;
+    return gaps_of(shard, sequences, steps_per_round);
 }
 
 void compare(const std::vector<std::size_t>& sizes) {
