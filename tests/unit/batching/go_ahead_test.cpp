@@ -50,31 +50,32 @@ TEST_CASE("engine: no step follows by itself where another call is due", "[batch
         w.script->tells_given = true;
         w.script->step = 2ms;
         w.start();
-        const auto waited = [&w](const std::string& call) {
+        const auto follows = [&w](const std::string& call, int decodes) {
             const auto& all = w.script->calls;
             const auto at = std::find(all.begin(), all.end(), call);
             REQUIRE(at != all.end());
             const auto given = std::count(all.begin(), at, "given");
             CHECK(given == std::distance(all.begin(), at) - given);  // each call before has ended
+            CHECK(std::count(all.begin(), at, "decode 0") == decodes);
         };
         SECTION("somebody came") {
             w.submit_later(2);
             auto got = co_await collect(w.submit(4));
             CHECK(got.finished);
-            waited("prefill 1:1");
+            follows("prefill 1:1", 1);
         }
         SECTION("somebody has ended") {
             auto ends = w.submit(3);
             auto got = co_await collect(w.submit(6));
             CHECK(got.finished);
-            waited("filter 0:1");
+            follows("filter 0:1", 2);
         }
         SECTION("somebody has left") {
             auto leaves = w.submit(50);
             w.script->during_decode = [&leaves] { leaves.reset(); };
             auto got = co_await collect(w.submit(6));
             CHECK(got.finished);
-            waited("filter 0:1");
+            follows("filter 0:1", 1);
         }
         SECTION("somebody asks for the shards' health") {
             w.script->fail_prefill = {{errc::rpc_failed, "once"}};
