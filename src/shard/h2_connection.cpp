@@ -14,6 +14,7 @@ namespace asio = boost::asio;
 using error_code = boost::system::error_code;
 
 constexpr std::size_t read_size = 256U << 10U;
+constexpr std::size_t most_kept = 64U << 10U;  // of the output: a Prefill may be megabytes
 constexpr int most_pings = 2;  // per silence: gRPC's servers close connections that ping more
 
 }  // namespace
@@ -129,6 +130,7 @@ void h2_connection::flush() {
         }
     }
     output_.clear();
+    if (output_.capacity() > most_kept) output_.shrink_to_fit();
     written_ = 0;
 }
 
