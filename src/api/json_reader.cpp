@@ -279,7 +279,9 @@ bool json_reader::end_object() {
     for (std::size_t i = 0; i < top.schema->fields.size(); ++i) {
         const auto& f = top.schema->fields[i];
         if (f.must == presence::required && !(top.seen & (std::uint64_t{1} << i))) {
-            return refuse("missing field `" + std::string{f.name} + "`");
+            refuse("missing field `" + std::string{f.name} + "`");
+            failure_->missing = f.name;
+            return false;
         }
     }
     frames_.pop_back();

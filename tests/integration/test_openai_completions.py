@@ -369,7 +369,7 @@ def test_bodies_that_cannot_be_read(base):
         (b'{"a":' + b"[" * 600, 400, "invalid_json"),
         (b'{"model":"\xff"}', 400, "invalid_json"),
         (b"[]", 400, None),
-        (b"{}", 400, None),
+        (b"{}", 400, "missing_required_parameter"),
         (b'{"model":"a","model":"b"}', 400, "invalid_type"),
     ]:
         answer = router.http.post("/v1/completions", body, json_type)
@@ -377,6 +377,15 @@ def test_bodies_that_cannot_be_read(base):
         error = answer.json()["error"]
         assert error["type"] == "invalid_request_error"
         assert error["code"] == code
+    for path, body, missing in [
+        ("completions", {"model": ""}, "prompt"),
+        ("chat/completions", {"model": ""}, "messages"),
+        ("chat/completions", {"messages": []}, "model"),
+        ("embeddings", {"model": ""}, "input"),
+    ]:
+        error = router.http.post("/v1/" + path, body).json()["error"]
+        assert (error["param"], error["code"]) == (missing, "missing_required_parameter")
+        assert missing in error["message"]
     answer = router.http.post("/v1/completions", b"{}", {"content-type": "text/plain"})
     assert answer.status == 415 and "application/json" in answer.json()["error"]["message"]
     answer = router.http.post("/v1/completions", b"x" * 3_000_000, json_type)

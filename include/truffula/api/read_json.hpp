@@ -16,8 +16,9 @@ inline constexpr std::size_t max_json_depth = 512;
 struct rejection {
     int status;
     std::string text;
-    std::string path{};    ///< Of the field, as in `a.b[3]`; empty: the body as a whole.
-    std::string reason{};  ///< The text without what comes before the reason.
+    std::string path{};     ///< Of the field, as in `a.b[3]`; empty: the body as a whole.
+    std::string reason{};   ///< The text without what comes before the reason.
+    std::string missing{};  ///< The field that is not there; `path` is the object that lacks it.
 };
 
 /// Reads the first JSON value of `body` into `target`, whose type `schema` is for. What follows

@@ -105,6 +105,11 @@ fault describe_fault(const rejection& why) {
     if (why.status == 400) {
         f.message = "The body of the request is not valid JSON: " + why.reason;
         f.code = "invalid_json";
+    } else if (!why.missing.empty()) {
+        if (!f.param.empty()) f.param += '.';
+        f.param += why.missing;
+        f.message = "`" + f.param + "` is missing";
+        f.code = "missing_required_parameter";  // OpenAI's word
     } else if (why.path.empty()) {
         f.message = why.reason;
     } else {

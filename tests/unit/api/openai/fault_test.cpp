@@ -56,6 +56,12 @@ TEST_CASE("openai fault: a body that cannot be read", "[api][openai]") {
     CHECK(broken.status == 400);
     CHECK(broken.code == "invalid_json");
     CHECK(openai::describe_fault(wrong_content_type()).status == 415);
+    const auto lacks =
+        openai::describe_fault(rejection{422, "long", "a", "missing field `b`", "b"});
+    CHECK(lacks.status == 400);
+    CHECK(lacks.param == "a.b");
+    CHECK(lacks.message == "`a.b` is missing");
+    CHECK(lacks.code == "missing_required_parameter");
 }
 
 TEST_CASE("openai fault: what the server refuses below /v1", "[api][openai]") {

@@ -210,6 +210,7 @@ TEST_CASE("openai plan: a wrong type is refused with its field", "[api][openai]"
     CHECK(param_of(R"("stream_options":{"include_usage":1})") == "stream_options.include_usage");
     CHECK(param_of(R"("seed":9223372036854775808)") == "seed");
     CHECK(param_of(R"("n":1,"n":1)") == "n");
+    CHECK(param_of(R"("merged_adapters":{"weights":[1]})") == "merged_adapters.ids");
     CHECK_FALSE(plan(R"("seed":9223372036854775807,"n":null,"stream":null)").refused);
 }
 
