@@ -208,6 +208,22 @@ def test_log_probabilities_of_the_prompt(base):
         assert scores[0] is None and None not in scores[1:]
 
 
+def test_a_prompt_is_scored_without_an_answer(base):
+    """As tools that evaluate models ask for it."""
+    _, _, client = base
+    more = {"max_tokens": 0, "echo": True, "logprobs": 1}
+    got = complete(client, prompt=[PROMPT, "The"], **more)
+    assert [c.text for c in got.choices] == [PROMPT, "The"]
+    assert [c.finish_reason for c in got.choices] == ["length"] * 2
+    assert len(got.choices[0].logprobs.tokens) == len(got.choices[0].logprobs.token_logprobs) == 6
+    assert got.usage.completion_tokens == 0 and got.usage.total_tokens == got.usage.prompt_tokens
+    chunks = list(complete(client, stream=True, stream_options={"include_usage": True}, **more))
+    assert "".join(c.choices[0].text for c in chunks[:-1]) == PROMPT
+    assert [t for c in chunks[:-1] for t in c.choices[0].logprobs.tokens] == got.choices[0].logprobs.tokens
+    assert chunks[-1].usage.completion_tokens == 0
+    assert complete(client, max_tokens=0).choices[0].text == ""
+
+
 def test_the_stop_text_is_not_shown(base):
     router, group, client = base
     text = complete(client).choices[0].text
@@ -316,7 +332,6 @@ def test_a_json_format_constrains_and_text_does_not(base):
         ({"n": 2, "best_of": 1}, "best_of"),
         ({"best_of": 3}, "best_of"),
         ({"n": 2, "temperature": 0}, "n"),
-        ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": -5}, "max_tokens"),
         ({"max_tokens": 10**6}, "prompt"),
         ({"prompt": ""}, "prompt"),

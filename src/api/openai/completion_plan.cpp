@@ -78,6 +78,8 @@ std::optional<fault> plan_completion(
     }
     const auto seed = std::exchange(body.seed, std::nullopt);
     if (!body.max_tokens) body.max_tokens = usual_max_tokens;
+    plan.drops_answer = body.max_tokens == 0;
+    if (plan.drops_answer) body.max_tokens = 1;
     if (auto f = plan_text(body, base_model, plan)) return f;
     if (auto f = plan_sequences(body, plan)) return f;
     plan_seed(plan, seed);

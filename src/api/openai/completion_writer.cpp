@@ -36,7 +36,7 @@ public:
             shown.text = plan_.prompts[choice / plan_.n].text;
             append_event(out, choice, prompt_tokens(s.prefill_tokens), {});
         }
-        const auto count = s.tokens.size();
+        const auto count = plan_.drops_answer ? 0 : s.tokens.size();
         for (std::size_t i = 0; i < count; ++i) {
             shown.add(s.tokens[i]);
             if (s.finished && i + 1 == count) break;  // goes with the end
@@ -45,12 +45,12 @@ public:
         }
         if (!s.finished) return {};
         shown.finish(*s.finished);
-        append_event(out, choice, shown.scored(), finish_name(s.finished->reason));
+        append_event(out, choice, shown.scored(), finish_of(s.finished->reason));
         return {};
     }
 
     void end(std::string& out, const token_usage& used) override {
-        append_last_events(out, event_head_, plan_, used);
+        append_last_events(out, event_head_, plan_, shown_usage(used));
     }
 
     void fail(std::string& out, const error& e) override {
@@ -65,11 +65,20 @@ public:
             if (i > 0) out += ',';
             append_whole(out, i, answers[i]);
         }
-        append_end(out, used);
+        append_end(out, shown_usage(used));
         return out;
     }
 
 private:
+    std::string_view finish_of(inference::finish_reason reason) const {
+        return finish_name(plan_.drops_answer ? inference::finish_reason::length : reason);
+    }
+
+    token_usage shown_usage(token_usage used) const {
+        if (plan_.drops_answer) used.completion = 0;
+        return used;
+    }
+
     // What a choice has shown so far becomes an event.
     void append_event(
         std::string& out,
@@ -113,20 +122,24 @@ private:
         return all;
     }
 
+    static void append_scored(
+        const collected_answer& answer, shown_text& shown, std::vector<scored_token>& to) {
+        for (const auto& t : answer.tokens) shown.add(t);
+        shown.finish(answer.end);
+        for (auto& t : shown.scored()) to.push_back(std::move(t));
+        shown.text.clear();
+    }
+
     void append_whole(std::string& out, std::size_t choice, const collected_answer& answer) {
         std::string text;
         if (plan_.echo) text = plan_.prompts[choice / plan_.n].text;
         std::vector<scored_token> scored;
         if (plan_.logprobs) {
             if (plan_.echo) scored = prompt_tokens(answer.prefill);
-            auto& shown = choices_[choice];
-            for (const auto& t : answer.tokens) shown.add(t);
-            shown.finish(answer.end);
-            for (auto& t : shown.scored()) scored.push_back(std::move(t));
-            shown.text.clear();
+            if (!plan_.drops_answer) append_scored(answer, choices_[choice], scored);
         }
-        text += whole_text(plan_, answer.end);
-        append_choice(out, choice, text, scored, finish_name(answer.end.reason));
+        if (!plan_.drops_answer) text += whole_text(plan_, answer.end);
+        append_choice(out, choice, text, scored, finish_of(answer.end.reason));
     }
 
     const text_plan& plan_;

@@ -32,6 +32,8 @@ struct text_plan {
     bool shows_usage = false;  ///< In a stream.
     bool keeps_stop = false;
     bool echo = false;
+    /// Nobody asked for tokens: what a shard writes, since none stops before its first, is dropped.
+    bool drops_answer = false;
     std::string_view length_name = "max_tokens";  ///< The field that the client used.
     /// The answer is JSON that calls one of these (`text::tool_reply_parser`); none: it is words.
     std::vector<std::string> tools;

@@ -158,6 +158,41 @@ TEST_CASE("completion body: choices of several prompts, scored", "[api][openai]"
     CHECK(body["usage"]["total_tokens"] == 4);
 }
 
+TEST_CASE("completion: without tokens asked for there is the prompt only", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    plan.echo = true;
+    plan.logprobs = 0;
+    plan.drops_answer = true;
+    plan.shows_usage = true;
+    auto last = step_of({token("</s>")});
+    last.prefill_length = 1;
+    last.prefill_tokens = {{5, "hi", -0.5F}};
+    const auto w = writer(plan);
+    std::string out;
+    w->begin(out);
+    (void)w->step(out, 0, ended(last, why::eos_token, "</s>"));
+    w->end(out, {1, 1});
+    const auto all = events(out);
+    REQUIRE(all.size() == 4);
+    CHECK(text_of(all[0]) == "hi");
+    CHECK(all[0]["choices"][0]["logprobs"]["tokens"] == json{"hi"});
+    CHECK(text_of(all[1]).empty());
+    CHECK(all[1]["choices"][0]["logprobs"]["tokens"].empty());
+    CHECK(all[1]["choices"][0]["finish_reason"] == "length");
+    CHECK(all[2]["usage"]["completion_tokens"] == 0);
+    CHECK(all[2]["usage"]["total_tokens"] == 1);
+    collected_answer answer;
+    answer.add(std::move(last));
+    answer.end.text = "</s>";
+    const std::vector one{answer};
+    const auto body = json::parse(*writer(plan)->body(one, {1, 1}));
+    CHECK(text_of(body) == "hi");
+    CHECK(body["choices"][0]["logprobs"]["tokens"] == json{"hi"});
+    CHECK(body["choices"][0]["finish_reason"] == "length");
+    CHECK(body["usage"]["completion_tokens"] == 0);
+}
+
 TEST_CASE("completion body: the stop text is shown only if asked for", "[api][openai]") {
     openai::text_plan plan;
     plan.prompts.push_back({"hi", std::nullopt});

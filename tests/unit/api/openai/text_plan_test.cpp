@@ -124,9 +124,14 @@ TEST_CASE("openai plan: how many answers, and their seeds", "[api][openai]") {
     CHECK(param_of(R"("n":3,"best_of":2)") == "best_of");
     CHECK(param_of(R"("best_of":2,"stream":true)") == "best_of");
     CHECK_FALSE(plan(R"("n":2,"stream":true)").refused);
-    CHECK(param_of(R"("max_tokens":0)") == "max_tokens");
+    CHECK(param_of(R"("max_tokens":-1)") == "max_tokens");
     CHECK(param_of(R"("max_tokens":4294967296)") == "max_tokens");
-    CHECK(plan(R"("max_tokens":1)").plan.parameters.max_new_tokens == 1U);
+    const auto one = plan(R"("max_tokens":1)").plan;
+    CHECK(one.parameters.max_new_tokens == 1U);
+    CHECK_FALSE(one.drops_answer);
+    const auto none = plan(R"("max_tokens":0,"echo":true)").plan;
+    CHECK(none.parameters.max_new_tokens == 1U);
+    CHECK(none.drops_answer);
 }
 
 TEST_CASE("openai plan: stop as a string or a list", "[api][openai]") {
