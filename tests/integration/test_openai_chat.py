@@ -388,6 +388,32 @@ def test_lorax_ends_a_stream_with_an_empty_delta(sims, routers, model):
 
 
 def test_lorax_errors(lorax):
+def test_lorax_formats_of_answers(lorax):
+    router, group = lorax
+
+    def schema_for(response_format) -> str:
+        body = {"model": "", "messages": USER, "max_tokens": 2, "response_format": response_format}
+        answer = router.http.post("/v1/chat/completions", body)
+        assert answer.status == 200, answer.body
+        return sent(group)["parameters"].get("schema", "")
+
+    own = {"type": "object", "properties": {"b": {}, "a": {}}}
+    text = json.dumps(own, separators=(",", ":"))
+    for name in ("text", "Text"):
+        assert schema_for({"type": name, "schema": own}) == ""
+    for name in ("json_object", "JsonObject"):
+        assert "ArbitraryJsonModel" in schema_for({"type": name})
+        assert schema_for({"type": name, "schema": own}) == text
+    for name in ("json_schema", "JsonSchema"):
+        assert schema_for({"type": name, "json_schema": {"name": "x", "schema": own}}) == text
+        assert "ArbitraryJsonModel" in schema_for({"type": name, "json_schema": {"name": "x"}})
+        assert "ArbitraryJsonModel" in schema_for({"type": name})
+    body = {"model": "", "messages": USER, "response_format": {"type": "xml"}}
+    answer = router.http.post("/v1/chat/completions", body)
+    assert answer.status == 422
+    assert b"response_format.type: " in answer.body
+
+
     router, _ = lorax
     answer = router.http.post("/v1/chat/completions", {"model": "", "messages": [{}]})
     assert answer.status == 422
@@ -400,6 +426,16 @@ def test_lorax_errors(lorax):
     answer = router.http.post("/v1/chat/completions", {"model": "", "messages": USER, "n": 3})
     assert answer.json()["error_type"] == "validation"
 
+    # No end marker after the error of a stream.
+    events = router.http.events(
+        "/v1/chat/completions", {"model": "", "messages": USER, "top_k": 0, "stream": True}
+    )
+    assert events == [
+        {
+            "error": "Input validation error: `top_k` must be strictly positive",
+            "error_type": "validation",
+        }
+    ]
 
 TOOLS = [
     {
@@ -641,6 +677,57 @@ def test_lorax_tools(replying):
 
 
 def test_an_adapter_has_its_own_template(sims, routers, model, tmp_path):
+def test_lorax_words_about_tools(replying):
+    router, group, _ = replying(CALL, "lorax")
+    parts = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+
+    def ask_lorax(messages, **more) -> dict:
+        body = {"model": "", "messages": messages, "max_tokens": 100, **more}
+        answer = router.http.post("/v1/chat/completions", body)
+        assert answer.status == 200, answer.body
+        return sent(group)
+
+    def functions(choice) -> list:
+        request = ask_lorax(USER, tools=TOOLS, tool_choice=choice)
+        return list(json.loads(request["parameters"]["schema"])["$functions"])
+
+    # They are lost only where the last message is a plain text.
+    for messages in parts, [{"role": "user"}]:
+        assert "\n---\nmine" in ask_lorax(messages, tools=TOOLS, tool_prompt="mine")["inputs"]
+    for tools, choice in ([], None), (TOOLS, "none"):
+        request = ask_lorax(parts, tools=tools, tool_choice=choice, tool_prompt="mine")
+        assert "Hello\n---\nmine" in request["inputs"]
+        assert not request["parameters"].get("schema")
+    assert "---" not in ask_lorax(parts)["inputs"]
+    assert "---" not in ask_lorax(USER, tools=TOOLS)["inputs"]
+    assert functions("auto") == ["weather", "clock", "no_tool"]
+    assert functions("weather") == ["weather"]
+    assert functions({"Function": {"name": "weather"}}) == ["weather"]
+    body = {"model": "", "messages": USER, "tools": TOOLS}
+    body["tool_choice"] = {"type": "function", "function": {"name": "weather"}}
+    answer = router.http.post("/v1/chat/completions", body)
+    assert answer.status == 422
+    assert b"tool_choice: " in answer.body
+
+
+def test_a_guideline(sims, routers, model):
+    (Path(model) / "chat_template.jinja").write_text("{{ guideline }}|{{ messages[0].content }}")
+    for compat, status in ("lorax", 422), ("openai", 400):
+        group = sims()
+        router = routers(group, {"--tokenizer-name": model, "--compat": compat})
+        body = {"model": "", "messages": USER, "max_tokens": 2}
+        answer = router.http.post("/v1/chat/completions", body)
+        assert answer.status == status
+        words = "Missing template vatiable: guideline"
+        if compat == "lorax":
+            expected = {"error": words, "error_type": "missing_template_variable"}
+            assert answer.json() == expected
+        else:
+            assert answer.json()["error"]["code"] == "missing_template_variable"
+        router.http.post("/v1/chat/completions", {**body, "guideline": "be kind"})
+        assert sent(group)["inputs"] == "be kind|Hello"
+
+
     own = tmp_path / "adapters" / "own"
     own.mkdir(parents=True)
     (own / "chat_template.jinja").write_text(

@@ -34,17 +34,38 @@ std::optional<rejection> read_lorax_choice(const text_or_json& given, text::tool
         "expected a string or {\"Function\":{\"name\":…}}"};
 }
 
-// A wrong format is a field that cannot be read.
+// Types have two names there, and a schema may be left out altogether. A wrong format is a field
+// that cannot be read.
 std::optional<rejection> plan_lorax_format(
     const std::optional<raw_json>& given, std::optional<response_format_body>& to) {
     if (!is_given(given)) return std::nullopt;
-    const auto f = read_response_format(*given, to);
+    auto format = json::parse(given->text);
+    if (format.is_object() && format.contains("type")) {
+        auto& type = format["type"];
+        if (type == "Text") type = "text";
+        if (type == "JsonObject") type = "json_object";
+        if (type == "JsonSchema") type = "json_schema";
+        const bool has_schema = format.contains("json_schema") && !format["json_schema"].is_null();
+        if (type == "json_schema" && !has_schema) {
+            to = response_format_body{"json_schema"};
+            return std::nullopt;
+        }
+    }
+    const auto f = read_response_format({format.dump()}, to);
     if (!f) return std::nullopt;
     return rejection{
         422,
         "Failed to deserialize the JSON body into the target type: " + f->param + ": " + f->message,
         f->param,
         f->message};
+}
+
+// A LoRAX router loses the words about tools where the last message is a plain text.
+bool ends_in_plain_text(const raw_json& given) {
+    const auto messages = json::parse(given.text);
+    if (!messages.is_array() || messages.empty() || !messages.back().is_object()) return false;
+    const auto content = messages.back().find("content");
+    return content != messages.back().end() && content->is_string();
 }
 
 /// What both bodies have, but for the sampling that each reads in its own way.
@@ -95,7 +116,10 @@ std::optional<rejection> plan_lorax_chat(
     if (!is_greedy) p.temperature = body.temperature;
     chat.guideline = std::move(body.guideline);
     chat.tool_prompt = std::move(body.tool_prompt);
-    if (is_given(body.tools)) chat.tools = std::move(body.tools->text);
+    if (is_given(body.tools)) {
+        chat.tools = std::move(body.tools->text);
+        chat.hears_of_tools = !ends_in_plain_text(body.messages);
+    }
     if (body.tool_choice) {
         if (auto r = read_lorax_choice(*body.tool_choice, chat.choice)) return r;
     }

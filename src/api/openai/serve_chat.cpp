@@ -43,9 +43,8 @@ result<> prepare_tools(
     }
     chat.tools = tools->json();
     const bool are_shown = by && by->uses_tools(chat.template_name);
-    const bool plain_text = !is_lorax;
     const auto words = tools->prompt(are_shown, chat.tool_prompt);
-    auto messages = text::append_tool_prompt(chat.messages, words, plain_text);
+    auto messages = text::append_tool_prompt(chat.messages, words, chat.hears_of_tools);
     if (!messages) return messages.error();
     chat.messages = std::move(*messages);
     if (tools->schema().empty()) return {};

@@ -60,6 +60,7 @@ struct chat_plan {
     std::string tools;  ///< JSON array as sent; empty: none were.
     text::tool_choice choice;
     std::optional<std::string> tool_prompt;
+    bool hears_of_tools = true;  ///< The last message gets the words about them.
     bool add_generation_prompt = true;
     bool continue_final_message = false;
 };
