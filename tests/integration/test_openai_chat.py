@@ -258,6 +258,7 @@ def test_an_adapter_answers(chat):
         ({"top_logprobs": 5}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"functions": [{}]}, "functions"),
+        ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
         ({"function_call": "auto"}, "function_call"),
         ({"logit_bias": {"5": 5}}, "logit_bias"),
         ({"documents": {}}, "documents"),
@@ -387,7 +388,6 @@ def test_lorax_ends_a_stream_with_an_empty_delta(sims, routers, model):
     assert events[-2]["choices"][0] == {"index": 0, "delta": {}, "finish_reason": "stop"}
 
 
-def test_lorax_errors(lorax):
 def test_lorax_formats_of_answers(lorax):
     router, group = lorax
 
@@ -414,6 +414,7 @@ def test_lorax_formats_of_answers(lorax):
     assert b"response_format.type: " in answer.body
 
 
+def test_lorax_errors(lorax):
     router, _ = lorax
     answer = router.http.post("/v1/chat/completions", {"model": "", "messages": [{}]})
     assert answer.status == 422
@@ -425,7 +426,6 @@ def test_lorax_formats_of_answers(lorax):
     assert answer.json()["error"].startswith("Failed applying chat template to inputs: ")
     answer = router.http.post("/v1/chat/completions", {"model": "", "messages": USER, "n": 3})
     assert answer.json()["error_type"] == "validation"
-
     # No end marker after the error of a stream.
     events = router.http.events(
         "/v1/chat/completions", {"model": "", "messages": USER, "top_k": 0, "stream": True}
@@ -436,6 +436,7 @@ def test_lorax_formats_of_answers(lorax):
             "error_type": "validation",
         }
     ]
+
 
 TOOLS = [
     {
@@ -676,7 +677,6 @@ def test_lorax_tools(replying):
     assert answer.json()["error"] == "Tool error: Response format and tools are mutually exclusive"
 
 
-def test_an_adapter_has_its_own_template(sims, routers, model, tmp_path):
 def test_lorax_words_about_tools(replying):
     router, group, _ = replying(CALL, "lorax")
     parts = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
@@ -728,6 +728,7 @@ def test_a_guideline(sims, routers, model):
         assert sent(group)["inputs"] == "be kind|Hello"
 
 
+def test_an_adapter_has_its_own_template(sims, routers, model, tmp_path):
     own = tmp_path / "adapters" / "own"
     own.mkdir(parents=True)
     (own / "chat_template.jinja").write_text(

@@ -345,6 +345,8 @@ def test_a_json_format_constrains_and_text_does_not(base):
         ({"logit_bias": {"50256": -100}}, "logit_bias"),
         ({"suffix": "x"}, "suffix"),
         ({"min_p": 0.5}, "min_p"),
+        ({"stop_token_ids": [2]}, "stop_token_ids"),
+        ({"structured_outputs": {"regex": "a+"}}, "structured_outputs.regex"),
         ({"truncate_prompt_tokens": 65}, "truncate_prompt_tokens"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),

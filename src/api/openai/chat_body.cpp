@@ -38,6 +38,7 @@ constexpr auto chat_fields = with_common_fields<body>(std::array{
         "parallel_tool_calls", "Accepted: an answer has one tool call at most"),
     optional_field<&body::functions>("functions", "Not supported: use tools", list_shape),
     optional_field<&body::function_call>("function_call", "Not supported: use tool_choice"),
+    optional_field<&body::audio>("audio", "Not supported: answers are text", object_shape),
     optional_field<&body::tool_prompt>("tool_prompt", "Said to the model about the tools"),
     optional_field<&body::guideline>("guideline", "For templates that have a guideline"),
     optional_field<&body::documents>("documents", "For templates that take some", list_shape),

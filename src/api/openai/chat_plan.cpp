@@ -116,6 +116,7 @@ std::optional<fault> plan_chat(
         return invalid_field(
             "function_call", "`function_call` is not supported: use `tool_choice`");
     }
+    if (is_given(body.audio)) return unsupported("audio", "leave it out; answers in words are");
     if (body.max_completion_tokens) {
         body.max_tokens = body.max_completion_tokens;
         plan.length_name = "max_completion_tokens";

@@ -72,6 +72,16 @@ constexpr auto common_fields() {
         inherited_field<Body, &common::guided_regex>("guided_regex", "Not supported"),
         inherited_field<Body, &common::guided_choice>("guided_choice", "Not supported"),
         inherited_field<Body, &common::guided_grammar>("guided_grammar", "Not supported"),
+        inherited_field<Body, &common::structured_outputs>(
+            "structured_outputs",
+            "json: a JSON Schema of the answer; json_object: true asks for any object",
+            object_shape),
+        inherited_field<Body, &common::stop_token_ids>("stop_token_ids", "Not supported: use stop"),
+        inherited_field<Body, &common::allowed_token_ids>("allowed_token_ids", "Not supported"),
+        inherited_field<Body, &common::bad_words>("bad_words", "Not supported"),
+        inherited_field<Body, &common::use_beam_search>(
+            "use_beam_search", "Not supported: only false is accepted"),
+        inherited_field<Body, &common::prompt_logprobs>("prompt_logprobs", "Not supported"),
     };
 }
 

@@ -73,7 +73,12 @@ refused read_tool_calls(const json& calls, const std::string& where) {
         const auto& call = calls[i];
         const bool has_function = call.is_object() && call.contains("function");
         if (!has_function || !call["function"].is_object()) return wrong(here, "an object");
-        if (!has_text(call["function"], "name")) return wrong(here + ".name", "a string");
+        const auto& function = call["function"];
+        if (!has_text(function, "name")) return wrong(here + ".name", "a string");
+        const auto arguments = function.find("arguments");
+        const bool is_good = arguments == function.end() || arguments->is_null() ||
+                             arguments->is_string() || arguments->is_object();
+        if (!is_good) return wrong(here + ".arguments", "a string that is the JSON of an object");
     }
     return std::nullopt;
 }

@@ -25,6 +25,9 @@ inline bool fits(std::int64_t value, std::int64_t least, std::int64_t most) {
 /// \param allowed what may be given instead.
 fault unsupported(const std::string& name, const std::string& allowed);
 
+/// What constrains the answer: at most one of the fields for it.
+refused plan_format(const text_body& body, std::optional<response_format_body>& to);
+
 /// A seed for many sequences is that of the first: each has its own.
 void plan_seed(text_plan& plan, const std::optional<std::int64_t>& seed);
 

@@ -1,5 +1,4 @@
 #include "api/openai/plan_parts.hpp"
-#include "truffula/text/json_schema.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -12,6 +11,32 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+/// A field of vLLM's that no shard can heed, and what may be done instead.
+struct foreign_field {
+    const char* name;
+    std::optional<raw_json> text_body::*value;
+    const char* instead;
+};
+
+constexpr auto use_json = "leave it out; `guided_json` and `response_format` are";
+constexpr std::array foreign_fields{
+    foreign_field{"guided_regex", &text_body::guided_regex, use_json},
+    foreign_field{"guided_choice", &text_body::guided_choice, use_json},
+    foreign_field{"guided_grammar", &text_body::guided_grammar, use_json},
+    foreign_field{"stop_token_ids", &text_body::stop_token_ids, "leave it out; `stop` is"},
+    foreign_field{"allowed_token_ids", &text_body::allowed_token_ids, "leave it out"},
+    foreign_field{"bad_words", &text_body::bad_words, "leave it out"},
+    foreign_field{"use_beam_search", &text_body::use_beam_search, "leave it out or give false"},
+    foreign_field{
+        "prompt_logprobs",
+        &text_body::prompt_logprobs,
+        "leave it out; `echo` with `logprobs` is, on /v1/completions"},
+};
+
+bool asks_for_something(const std::optional<raw_json>& value) {
+    return is_given(value) && value->text != "false" && value->text != "[]";
+}
+
 // What no shard can do is refused: ignoring it would give other answers than were asked for.
 refused check_unsupported(const text_body& body) {
     const auto bias = is_given(body.logit_bias) ? json::parse(body.logit_bias->text) : json{};
@@ -23,10 +48,9 @@ refused check_unsupported(const text_body& body) {
     if (body.min_tokens.value_or(0) != 0) {
         return unsupported("min_tokens", "leave it out or give 0");
     }
-    constexpr auto leave_out = "leave it out; `guided_json` and `response_format` are";
-    if (is_given(body.guided_regex)) return unsupported("guided_regex", leave_out);
-    if (is_given(body.guided_choice)) return unsupported("guided_choice", leave_out);
-    if (is_given(body.guided_grammar)) return unsupported("guided_grammar", leave_out);
+    for (const auto& f : foreign_fields) {
+        if (asks_for_something(body.*f.value)) return unsupported(f.name, f.instead);
+    }
     return std::nullopt;
 }
 
@@ -44,30 +68,6 @@ refused read_stop(const text_or_json& given, std::vector<std::string>& to) {
         if (!one.is_string() || one.get_ref<const std::string&>().empty()) return refuse();
         to.push_back(one.get<std::string>());
     }
-    return std::nullopt;
-}
-
-struct inner_json {
-    raw_json value;
-};
-
-/// JSON within a text, bounded as the body is; nothing if it is none.
-std::optional<raw_json> read_inner(std::string_view text) {
-    static constexpr std::array fields{required_field<&inner_json::value>("value", "")};
-    static constexpr object_schema schema{"", fields};
-    inner_json inner;
-    std::string around = "{\"value\":";
-    (around += text) += '}';
-    if (read_json(around, schema, &inner)) return std::nullopt;
-    return std::move(inner.value);
-}
-
-refused read_guided(const text_or_json& given, std::optional<response_format_body>& to) {
-    auto schema = given.is_text ? read_inner(given.text) : raw_json{given.text};
-    if (!schema) return invalid_field("guided_json", "`guided_json` must be a JSON schema");
-    const auto checked = text::check_schema(schema->text, "guided_json");
-    if (!checked) return describe_fault(checked.error());
-    to = response_format_body{"json_schema", {*checked}, true};
     return std::nullopt;
 }
 
@@ -154,41 +154,6 @@ std::optional<std::string> adapter_of(std::string_view model, std::string_view b
     return std::string{model};
 }
 
-std::optional<fault> read_response_format(
-    const raw_json& format, std::optional<response_format_body>& to) {
-    if (format.is_null()) return std::nullopt;
-    const auto given = json::parse(format.text);
-    if (!given.is_object()) {
-        return invalid_field("response_format", "`response_format` must be an object");
-    }
-    const auto type = given.contains("type") ? given["type"] : json{};
-    if (type == "text") return std::nullopt;
-    if (type != "json_object" && type != "json_schema") {
-        return invalid_field(
-            "response_format.type",
-            "`response_format.type` must be one of text, json_object, json_schema");
-    }
-    to = response_format_body{type.get<std::string>()};
-    std::string where = "response_format";
-    auto around = given;
-    if (type == "json_schema") {
-        where += ".json_schema";
-        around = given.contains("json_schema") ? given["json_schema"] : json{};
-        if (!around.is_object()) {
-            return invalid_field(where, "`" + where + "` must be an object with a `schema`");
-        }
-        if (!around.contains("name") || !around["name"].is_string()) {
-            return invalid_field(where + ".name", "`" + where + ".name` must be a string");
-        }
-    }
-    if (!around.contains("schema") || around["schema"].is_null()) return std::nullopt;
-    const auto schema = text::check_schema(around["schema"].dump(), where + ".schema");
-    if (!schema) return describe_fault(schema.error());
-    to->answer_schema.text = *schema;
-    to->is_checked = true;
-    return std::nullopt;
-}
-
 std::optional<fault> plan_text(text_body& body, std::string_view base_model, text_plan& plan) {
     if (auto f = check_unsupported(body)) return f;
     plan.is_streamed = body.stream.value_or(false);
@@ -201,17 +166,7 @@ std::optional<fault> plan_text(text_body& body, std::string_view base_model, tex
     if (body.stop) {
         if (auto f = read_stop(*body.stop, plan.parameters.stop)) return f;
     }
-    auto& format = plan.parameters.response_format;
-    if (body.response_format) {
-        if (auto f = read_response_format(*body.response_format, format)) return f;
-    }
-    if (body.guided_json) {
-        if (format) {
-            return invalid_field(
-                "guided_json", "`guided_json` and `response_format` are mutually exclusive");
-        }
-        if (auto f = read_guided(*body.guided_json, format)) return f;
-    }
+    if (auto f = plan_format(body, plan.parameters.response_format)) return f;
     if (auto f = plan_lengths(body, plan)) return f;
     if (auto f = plan_sampling(body, plan)) return f;
     plan_adapter(body, base_model, plan);

@@ -54,6 +54,12 @@ struct text_body {
     std::optional<raw_json> guided_regex;
     std::optional<raw_json> guided_choice;
     std::optional<raw_json> guided_grammar;
+    std::optional<raw_json> structured_outputs;  ///< vLLM's later name of `guided_json`.
+    std::optional<raw_json> stop_token_ids;
+    std::optional<raw_json> allowed_token_ids;
+    std::optional<raw_json> bad_words;
+    std::optional<raw_json> use_beam_search;
+    std::optional<raw_json> prompt_logprobs;
 };
 
 struct completion_body : text_body {
@@ -101,6 +107,7 @@ struct chat_body : text_body {
     std::optional<bool> parallel_tool_calls;
     std::optional<raw_json> functions;
     std::optional<text_or_json> function_call;
+    std::optional<raw_json> audio;
 
     std::optional<std::string> tool_prompt;
     std::optional<std::string> guideline;

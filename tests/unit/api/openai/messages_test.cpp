@@ -76,6 +76,14 @@ TEST_CASE("openai messages: what is wrong, and where", "[api][openai]") {
     CHECK(
         param_of(R"([{"role":"assistant","tool_calls":[{"function":{}}]}])") ==
         "messages[0].tool_calls[0].function.name");
+    const auto arguments_of = [](const std::string& value) {
+        return R"([{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":)" +
+               value + "}}]}]";
+    };
+    for (const auto* wrong : {"5", "true", "[]"}) {
+        CHECK(param_of(arguments_of(wrong)) == "messages[0].tool_calls[0].function.arguments");
+    }
+    for (const auto* good : {R"("{}")", "{}", "null"}) kept(arguments_of(good));
 }
 
 TEST_CASE("openai messages: a LoRAX router's reading", "[api][openai]") {

@@ -196,6 +196,31 @@ TEST_CASE("openai plan: what constrains the answer", "[api][openai]") {
         param_of(R"("guided_json":{},"response_format":{"type":"json_object"})") == "guided_json");
 }
 
+TEST_CASE("openai plan: vLLM's structured outputs", "[api][openai]") {
+    const auto schema = [](const std::string& value) {
+        const auto got = plan(R"("structured_outputs":)" + value);
+        REQUIRE_FALSE(got.refused);
+        const auto& format = got.plan.parameters.response_format;
+        return format ? format->answer_schema.text : "";
+    };
+    CHECK(schema(R"({"json":{"type":"object"}})") == R"({"type":"object"})");
+    CHECK(schema(R"({"json":"{\"type\": \"object\"}","regex":null})") == R"({"type":"object"})");
+    CHECK(schema(R"({"json_object":true})") == default_answer_schema);
+    CHECK(schema(R"({"json_object":false,"json":null,"disable_any_whitespace":true})").empty());
+    CHECK(schema("null").empty());
+    const auto refused = [](const std::string& value, const std::string& more = "") {
+        return param_of(R"("structured_outputs":)" + value + more);
+    };
+    CHECK(refused("[]") == "structured_outputs");
+    CHECK(refused(R"({"json":5})") == "structured_outputs.json");
+    CHECK(refused(R"({"json":{"type":"x"}})") == "structured_outputs.json.type");
+    for (const std::string kind : {"regex", "choice", "grammar", "structural_tag"}) {
+        CHECK(refused("{\"" + kind + R"(":"a"})") == "structured_outputs." + kind);
+    }
+    CHECK(refused(R"({"json":{}})", R"(,"guided_json":{})") == "structured_outputs");
+    CHECK_FALSE(plan(R"("structured_outputs":{},"guided_json":{})").refused);
+}
+
 TEST_CASE("openai plan: what no shard can do is refused, not ignored", "[api][openai]") {
     CHECK(param_of(R"("logit_bias":{"5":1})") == "logit_bias");
     CHECK(param_of(R"("logit_bias":[])") == "logit_bias");
@@ -205,6 +230,17 @@ TEST_CASE("openai plan: what no shard can do is refused, not ignored", "[api][op
     CHECK(param_of(R"("guided_regex":"a+")") == "guided_regex");
     CHECK(param_of(R"("guided_choice":["a"])") == "guided_choice");
     CHECK(param_of(R"("guided_grammar":"x")") == "guided_grammar");
+    for (const std::string name :
+         {"stop_token_ids",
+          "allowed_token_ids",
+          "bad_words",
+          "use_beam_search",
+          "prompt_logprobs"}) {
+        CHECK(param_of("\"" + name + "\":1") == name);
+        CHECK_FALSE(plan("\"" + name + "\":null").refused);
+    }
+    CHECK_FALSE(plan(R"("use_beam_search":false,"stop_token_ids":[],"bad_words":[])").refused);
+    CHECK(param_of(R"("prompt_logprobs":0)") == "prompt_logprobs");
     CHECK(param_of(R"("stream_options":{})") == "stream_options");
     CHECK_FALSE(plan(R"("logit_bias":{},"suffix":"","min_p":0,"min_tokens":0)").refused);
     CHECK_FALSE(plan(R"("logit_bias":null,"guided_regex":null,"unheard_of":[{}])").refused);
