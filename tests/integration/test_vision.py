@@ -84,6 +84,22 @@ def test_a_model_of_text_reads_no_images(sims, routers, model):
     assert sent["tokenized_inputs"]["input_chunks"] == [{"text": "![](https://a/b.png) is text"}]
 
 
+def test_a_model_of_text_refuses_images_of_conversations(sims, routers, model):
+    folder = model(model_type="llama")
+    with open(folder + "/chat_template.jinja", "w") as file:
+        file.write("{% for m in messages %}{{ m.content }}{% endfor %}")
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    parts = [{"type": "text", "text": "See "}, image]
+    body = {"model": "", "messages": [{"role": "user", "content": parts}], "max_tokens": 2}
+    options = {"--tokenizer-name": folder}
+    answer = routers(sims(), options).http.post("/v1/chat/completions", body)
+    assert answer.status == 400
+    assert answer.json()["error"]["param"] == "messages[0].content[1]"
+    assert "reads no images" in answer.json()["error"]["message"]
+    lorax = routers(sims(), {**options, "--compat": "lorax"})
+    assert lorax.http.post("/v1/chat/completions", body).status == 200
+
+
 def test_images_of_conversations(sims, routers, model):
     group = sims()
     folder = model(model_type="mllama")

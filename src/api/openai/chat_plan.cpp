@@ -125,7 +125,7 @@ std::optional<fault> plan_chat(
     if (auto f = plan_logprobs(body, plan)) return f;
     if (auto f = plan_template(body, chat)) return f;
     if (auto f = plan_tools(body, plan, chat)) return f;
-    return read_messages(body.messages, chat.messages);
+    return read_messages(body.messages, chat.messages, chat.image_at);
 }
 
 }  // namespace truffula::api::openai

@@ -34,28 +34,35 @@ std::string enclosed(std::string url) {
     return url;
 }
 
+/// What a content says.
+struct content_text {
+    std::string text;
+    std::string image_at;  ///< Of the first image; empty: there is none.
+};
+
 // Appends what a part of a content says.
-refused read_part(const json& part, const std::string& where, std::string& to) {
+refused read_part(const json& part, const std::string& where, content_text& to) {
     if (!part.is_object()) return wrong(where, "an object with a `type`");
     const auto type = has_text(part, "type") ? part["type"].get<std::string>() : std::string{};
     if (type == "text" || type == "refusal") {
         if (!has_text(part, type.c_str())) return wrong(where + "." + type, "a string");
-        to += part[type].get_ref<const std::string&>();
+        to.text += part[type].get_ref<const std::string&>();
         return std::nullopt;
     }
     if (type == "image_url") {
         const auto at = part.find("image_url");
         const bool is_whole = at != part.end() && at->is_object() && has_text(*at, "url");
         if (!is_whole) return wrong(where + ".image_url.url", "a string");
-        to += "![](" + enclosed((*at)["url"].get<std::string>()) + ")";
+        to.text += "![](" + enclosed((*at)["url"].get<std::string>()) + ")";
+        if (to.image_at.empty()) to.image_at = where;
         return std::nullopt;
     }
     return wrong(where + ".type", "one of text, image_url, refusal");
 }
 
-refused read_content(const json& content, const std::string& where, std::string& to) {
+refused read_content(const json& content, const std::string& where, content_text& to) {
     if (content.is_string()) {
-        to = content.get<std::string>();
+        to.text = content.get<std::string>();
         return std::nullopt;
     }
     if (!content.is_array()) return wrong(where, "a string or a list of parts");
@@ -103,21 +110,22 @@ refused check_keys(json& message, const std::string& role, const std::string& wh
     return read_tool_calls(*calls, where + ".tool_calls");
 }
 
-refused read_message(json& message, const std::string& where) {
+refused read_message(json& message, const std::string& where, std::string& image_at) {
     if (!message.is_object()) return wrong(where, "an object with a `role`");
     const auto role = has_text(message, "role") ? message["role"].get<std::string>() : "";
     if (std::find(roles.begin(), roles.end(), role) == roles.end()) {
         return wrong(where + ".role", "one of system, developer, user, assistant, tool");
     }
-    std::string text;
+    content_text read;
     const auto content = message.find("content");
     if (content != message.end() && !content->is_null()) {
-        if (auto f = read_content(*content, where + ".content", text)) return f;
+        if (auto f = read_content(*content, where + ".content", read)) return f;
     } else if (role != "assistant") {
         return wrong(where + ".content", "a string or a list of parts");
     }
     if (auto f = check_keys(message, role, where)) return f;
-    message["content"] = std::move(text);
+    message["content"] = std::move(read.text);
+    if (image_at.empty()) image_at = std::move(read.image_at);
     if (role == "developer") message["role"] = "system";
     return std::nullopt;
 }
@@ -130,13 +138,13 @@ rejection mistyped(std::string path, const std::string& reason) {
 
 }  // namespace
 
-std::optional<fault> read_messages(const raw_json& given, std::string& to) {
+std::optional<fault> read_messages(const raw_json& given, std::string& to, std::string& image_at) {
     auto messages = json::parse(given.text);
     if (!messages.is_array() || messages.empty()) {
         return wrong("messages", "a list of at least one message");
     }
     for (std::size_t i = 0; i < messages.size(); ++i) {
-        if (auto f = read_message(messages[i], indexed("messages", i))) return f;
+        if (auto f = read_message(messages[i], indexed("messages", i), image_at)) return f;
     }
     to = messages.dump();
     return std::nullopt;
@@ -151,13 +159,13 @@ std::optional<rejection> read_lorax_messages(const raw_json& given, std::string&
         const auto& message = messages[i];
         if (!message.is_object()) return mistyped(where, "expected an object");
         if (!has_text(message, "role")) return mistyped(where + ".role", "expected a string");
-        std::string text;
+        content_text read;
         const auto content = message.find("content");
         if (content != message.end() && !content->is_null()) {
-            const auto f = read_content(*content, where + ".content", text);
+            const auto f = read_content(*content, where + ".content", read);
             if (f) return mistyped(f->param, f->message);
         }
-        json one{{"role", message["role"]}, {"content", std::move(text)}};
+        json one{{"role", message["role"]}, {"content", std::move(read.text)}};
         if (has_text(message, "name")) one["name"] = message["name"];
         kept.push_back(std::move(one));
     }

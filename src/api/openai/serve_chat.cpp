@@ -114,7 +114,11 @@ asio::awaitable<http::response> serve_chat(shared_services with, shared_request 
     if (read->refused) co_return refusal(*with, std::move(*read->refused));
     auto call = std::make_shared<text_call>();
     chat_plan chat;
-    const auto refused = plan_chat(std::move(read->body), with->facts.model_id, call->plan, chat);
+    auto refused = plan_chat(std::move(read->body), with->facts.model_id, call->plan, chat);
+    if (!refused && !with->vision && !chat.image_at.empty()) {
+        refused =
+            invalid_field(chat.image_at, "`" + chat.image_at + "`: the model reads no images");
+    }
     if (refused) {
         with->observer->counted();
         with->observer->failed("validation");

@@ -13,8 +13,9 @@ namespace truffula::api::openai {
 /// template.
 ///
 /// \param to the messages as a JSON array.
+/// \param image_at where the first image is: `messages[2].content[0]`; empty: there is none.
 /// \return what is wrong and where: `messages[2].content[0].type`.
-std::optional<fault> read_messages(const raw_json& given, std::string& to);
+std::optional<fault> read_messages(const raw_json& given, std::string& to, std::string& image_at);
 
 /// The same as a LoRAX router reads it: only role, content and name count.
 ///

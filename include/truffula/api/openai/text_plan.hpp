@@ -54,6 +54,7 @@ text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view b
 struct chat_plan {
     std::string messages;  ///< JSON array, in the form that templates expect.
     std::string documents;
+    std::string image_at;  ///< Where the first image is in it; empty: there is none.
     std::string arguments;  ///< `chat_template_kwargs`.
     std::string template_name;
     std::optional<std::string> guideline;

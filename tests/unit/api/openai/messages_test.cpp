@@ -9,15 +9,24 @@ namespace {
 
 std::string kept(const std::string& messages) {
     std::string to;
-    const auto refused = openai::read_messages({messages}, to);
+    std::string image_at;
+    const auto refused = openai::read_messages({messages}, to, image_at);
     INFO(messages);
     REQUIRE_FALSE(refused);
     return to;
 }
 
+std::string image_in(const std::string& messages) {
+    std::string to;
+    std::string image_at;
+    REQUIRE_FALSE(openai::read_messages({messages}, to, image_at));
+    return image_at;
+}
+
 std::string param_of(const std::string& messages) {
     std::string to;
-    const auto refused = openai::read_messages({messages}, to);
+    std::string image_at;
+    const auto refused = openai::read_messages({messages}, to, image_at);
     INFO(messages);
     REQUIRE(refused);
     CHECK(refused->status == 400);
@@ -36,6 +45,19 @@ TEST_CASE("openai messages: texts, parts and images become one text", "[api][ope
     CHECK(
         kept(R"([{"role":"developer","content":"be brief"},{"role":"assistant"}])") ==
         R"([{"role":"system","content":"be brief"},{"role":"assistant","content":""}])");
+}
+
+TEST_CASE("openai messages: where the first image is", "[api][openai]") {
+    const std::string image = R"({"type":"image_url","image_url":{"url":"data:x"}})";
+    const std::string text = R"-({"type":"text","text":"![](data:x)"})-";
+    const auto said = [](const std::string& parts) {
+        return R"({"role":"user","content":[)" + parts + "]}";
+    };
+    CHECK(image_in("[" + said(text) + "]").empty());
+    CHECK(
+        image_in("[" + said(text) + "," + said(text + "," + image + "," + image) + "]") ==
+        "messages[1].content[1]");
+    CHECK(image_in("[" + said(image) + "," + said(image) + "]") == "messages[0].content[0]");
 }
 
 TEST_CASE("openai messages: tool calls and their results", "[api][openai]") {
