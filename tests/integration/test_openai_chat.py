@@ -594,6 +594,20 @@ def test_a_reply_that_is_no_call(replying):
     with pytest.raises(openai.InternalServerError) as caught:
         ask(client, tools=TOOLS, max_tokens=100)
     assert "tool call" in str(caught.value)
+def test_a_call_that_a_stop_text_cuts_off_keeps_what_came(replying):
+    _, _, client = replying(CALL)
+    for stream in (False, True):
+        got = ask(client, tools=TOOLS, max_tokens=100, stop="Lyon", stream=stream)
+        if stream:
+            choices = [c.choices[0] for c in got]
+            calls = [d for c in choices for d in c.delta.tool_calls or []]
+            assert "".join(d.function.arguments for d in calls) == '{"place":"'
+        else:
+            choices = got.choices
+            assert choices[0].message.tool_calls[0].function.arguments == '{"place":"'
+        assert choices[-1].finish_reason == "stop"
+
+
     body = {"model": "", "messages": USER, "tools": TOOLS, "stream": True, "max_tokens": 100}
     events = router.http.events("/v1/chat/completions", body)
     assert events[-1] == "[DONE]"

@@ -43,6 +43,9 @@ public:
     /// True once the model calls a tool, rather than answer in words.
     bool is_call() const noexcept { return name_known_ && !is_words_; }
 
+    /// True once the call or the answer has come to its end.
+    bool is_whole() const noexcept { return function_done_; }
+
 private:
     enum class member : std::uint8_t { skipped, held, name, emitted, content };
 

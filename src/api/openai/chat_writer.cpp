@@ -81,20 +81,22 @@ public:
     }
 
 private:
-    // A reply that was cut off by its length is as whole as it can be.
+    // A reply that was cut off, by its length or by a stop text of the client's, is as whole as it
+    // can be.
     static result<> check_end(chat_choice& at, inference::finish_reason reason) {
-        if (!at.reply || reason == inference::finish_reason::length) return {};
+        if (!at.reply || reason != inference::finish_reason::eos_token) return {};
         if (auto whole = at.reply->finish(); !whole) return broken_reply(whole.error());
         return {};
     }
 
     static std::string_view finish_of(const chat_choice& at, inference::finish_reason reason) {
         const bool is_cut = reason == inference::finish_reason::length;
-        return at.reply && at.reply->is_call() && !is_cut ? "tool_calls" : finish_name(reason);
+        return is_call && !is_cut ? "tool_calls" : finish_name(reason);
     }
 
     result<> append_text(std::string& out, std::size_t choice, chat_choice& at) {
         if (!at.reply) {
+        const bool is_call = at.reply && at.reply->is_call() && at.reply->is_whole();
             append_content(out, choice, at.shown);
             return {};
         }

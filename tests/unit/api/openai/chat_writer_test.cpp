@@ -123,6 +123,16 @@ TEST_CASE("chat events: what is no call fails, what is cut off does not", "[api]
     CHECK(openai::describe_fault(ended.error()).status == 500);
 }
 
+TEST_CASE("chat: a call that a stop text cut off has what came", "[api][openai]") {
+    const auto plan = plan_with({"f"});
+    const auto cut = call.substr(0, 30);
+    CHECK(streamed(plan, cut, why::stop_sequence).back()["finish_reason"] == "stop");
+    CHECK(streamed(plan, call, why::stop_sequence).back()["finish_reason"] == "tool_calls");
+    const auto body = whole(plan, cut, why::stop_sequence);
+    CHECK(message_of(body)["tool_calls"][0]["function"]["arguments"] == R"({"a":[)");
+    CHECK(json::parse(*body)["choices"][0]["finish_reason"] == "stop");
+}
+
 TEST_CASE("chat events: a choice that starts over forgets its call", "[api][openai]") {
     const auto plan = plan_with({"f"});
     const auto w = writer(plan);
