@@ -98,6 +98,11 @@ def test_a_stream(chat):
     assert last.choices[0].finish_reason == "length"
     assert last.choices[0].delta.content is None
     assert usage.choices == [] and usage.usage.completion_tokens == 8
+    assert all(c.usage is None for c in chunks[:-1])
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    chunks = list(ask(client, stream=True, stream_options=options))
+    assert [c.usage.completion_tokens for c in chunks] == [*range(9), 8, 8]
+    assert {c.usage.prompt_tokens for c in chunks} == {usage.usage.prompt_tokens}
 
 
 def test_an_asynchronous_stream(chat):
@@ -589,11 +594,6 @@ def test_a_call_that_is_cut_off_keeps_what_came(replying):
     assert got.message.tool_calls[0].function.arguments.startswith('{"place":')
 
 
-def test_a_reply_that_is_no_call(replying):
-    router, _, client = replying('{"answer": 42}')
-    with pytest.raises(openai.InternalServerError) as caught:
-        ask(client, tools=TOOLS, max_tokens=100)
-    assert "tool call" in str(caught.value)
 def test_a_call_that_a_stop_text_cuts_off_keeps_what_came(replying):
     _, _, client = replying(CALL)
     for stream in (False, True):
@@ -608,6 +608,11 @@ def test_a_call_that_a_stop_text_cuts_off_keeps_what_came(replying):
         assert choices[-1].finish_reason == "stop"
 
 
+def test_a_reply_that_is_no_call(replying):
+    router, _, client = replying('{"answer": 42}')
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client, tools=TOOLS, max_tokens=100)
+    assert "tool call" in str(caught.value)
     body = {"model": "", "messages": USER, "tools": TOOLS, "stream": True, "max_tokens": 100}
     events = router.http.events("/v1/chat/completions", body)
     assert events[-1] == "[DONE]"

@@ -48,7 +48,9 @@ public:
             running_.emplace(std::move(*begun));
             seen_.resize(running_->sequences.size());
         }
-        if (!std::exchange(has_begun_, true)) call_->writer->begin(out);
+        if (!std::exchange(has_begun_, true)) {
+            call_->writer->begin(out, running_->input_lengths);
+        }
         auto arrival = std::exchange(first_, std::nullopt);
         if (!arrival) {
             auto next = co_await running_->sequences.next();

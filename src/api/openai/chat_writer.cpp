@@ -31,24 +31,30 @@ struct chat_choice {
 class chat_writer final : public text_writer {
 public:
     chat_writer(const text_plan& plan, answer_facts facts, std::vector<renamed> names)
-        : plan_(plan), names_(std::move(names)) {
+        : plan_(plan), names_(std::move(names)), used_(plan, plan.n) {
         event_head_ = "data: " + answer_head("chat.completion.chunk", facts);
         body_head_ = answer_head("chat.completion", facts);
         for (std::size_t i = 0; i < plan.n; ++i) choices_.emplace_back(plan);
     }
 
-    void begin(std::string& out) override {
+    void begin(std::string& out, std::span<const std::uint32_t> lengths) override {
+        used_.begin(lengths);
         for (std::size_t i = 0; i < choices_.size(); ++i) {
             append_event(out, i, R"({"role":"assistant","content":"","refusal":null})", {}, {});
         }
     }
 
-    void restart(std::size_t choice) override { choices_[choice].reset(plan_); }
+    void restart(std::size_t choice) override {
+        choices_[choice].reset(plan_);
+        used_.restart(choice);
+    }
 
     result<> step(std::string& out, std::size_t choice, const inference::step& s) override {
         auto& at = choices_[choice];
+        used_.prefilled(choice, s.prefill_length);
         for (const auto& t : s.tokens) {
             at.shown.add(t);
+            used_.add_token(choice);
             if (auto fine = append_text(out, choice, at); !fine) return fine;
         }
         if (!s.finished) return {};
@@ -90,13 +96,13 @@ private:
     }
 
     static std::string_view finish_of(const chat_choice& at, inference::finish_reason reason) {
+        const bool is_call = at.reply && at.reply->is_call() && at.reply->is_whole();
         const bool is_cut = reason == inference::finish_reason::length;
         return is_call && !is_cut ? "tool_calls" : finish_name(reason);
     }
 
     result<> append_text(std::string& out, std::size_t choice, chat_choice& at) {
         if (!at.reply) {
-        const bool is_call = at.reply && at.reply->is_call() && at.reply->is_whole();
             append_content(out, choice, at.shown);
             return {};
         }
@@ -144,7 +150,7 @@ private:
         append_number(out, choice);
         (out += ",\"delta\":") += delta;
         append_rest(out, scored, finish);
-        out += plan_.shows_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
+        used_.append(out, choice);
     }
 
     // What a choice ends with.
@@ -201,6 +207,7 @@ private:
     std::string body_head_;
     std::string delta_;  // keeps its capacity
     std::vector<chat_choice> choices_;
+    event_usage used_;
 };
 
 }  // namespace

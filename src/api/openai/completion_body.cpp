@@ -14,6 +14,9 @@ constexpr std::string_view prompt_shape =
 constexpr std::array option_fields{
     optional_field<&stream_options_body::include_usage>(
         "include_usage", "End with an event that has the usage"),
+    optional_field<&stream_options_body::continuous_usage_stats>(
+        "continuous_usage_stats",
+        "With include_usage: each event has the usage of its choice so far"),
 };
 
 constexpr auto completion_fields = with_common_fields<body>(std::array{

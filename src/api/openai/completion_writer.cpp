@@ -11,7 +11,7 @@ constexpr std::string_view event_frame = "data: ";
 class completion_writer final : public text_writer {
 public:
     completion_writer(const text_plan& plan, answer_facts facts, std::vector<renamed> names)
-        : plan_(plan), names_(std::move(names)) {
+        : plan_(plan), names_(std::move(names)), used_(plan, plan.prompts.size() * plan.n) {
         event_head_ = std::string{event_frame} + answer_head(object, facts);
         const auto count = plan.prompts.size() * plan.n;
         for (std::size_t i = 0; i < count; ++i) {
@@ -20,7 +20,8 @@ public:
         }
     }
 
-    void begin(std::string& out) override {
+    void begin(std::string& out, std::span<const std::uint32_t> lengths) override {
+        used_.begin(lengths);
         if (!plan_.echo || plan_.logprobs) return;  // scored prompts come with the first step
         for (std::size_t i = 0; i < choices_.size(); ++i) {
             choices_[i].text = plan_.prompts[i / plan_.n].text;
@@ -28,10 +29,14 @@ public:
         }
     }
 
-    void restart(std::size_t choice) override { choices_[choice].reset(); }
+    void restart(std::size_t choice) override {
+        choices_[choice].reset();
+        used_.restart(choice);
+    }
 
     result<> step(std::string& out, std::size_t choice, const inference::step& s) override {
         auto& shown = choices_[choice];
+        used_.prefilled(choice, s.prefill_length);
         if (plan_.echo && plan_.logprobs && s.prefill_length > 0) {
             shown.text = plan_.prompts[choice / plan_.n].text;
             append_event(out, choice, prompt_tokens(s.prefill_tokens), {});
@@ -39,6 +44,7 @@ public:
         const auto count = plan_.drops_answer ? 0 : s.tokens.size();
         for (std::size_t i = 0; i < count; ++i) {
             shown.add(s.tokens[i]);
+            used_.add_token(choice);
             if (s.finished && i + 1 == count) break;  // goes with the end
             if (shown.text.empty()) continue;
             append_event(out, choice, shown.scored(), {});
@@ -88,7 +94,7 @@ private:
         auto& text = choices_[choice].text;
         out += event_head_;
         append_choice(out, choice, text, scored, finish);
-        out += plan_.shows_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
+        used_.append(out, choice);
         text.clear();
     }
 
@@ -146,6 +152,7 @@ private:
     std::vector<renamed> names_;
     std::string event_head_;  // how every event begins; without its frame, the body
     std::vector<shown_text> choices_;
+    event_usage used_;
 };
 
 }  // namespace

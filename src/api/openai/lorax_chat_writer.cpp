@@ -18,7 +18,7 @@ public:
         facts_.id = "null";
     }
 
-    void begin(std::string&) override {}
+    void begin(std::string&, std::span<const std::uint32_t>) override {}
     void restart(std::size_t) override { prompt_tokens_ = 0; }
 
     result<> step(std::string& out, std::size_t, const inference::step& s) override {

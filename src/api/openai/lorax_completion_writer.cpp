@@ -14,7 +14,7 @@ class lorax_completion_writer final : public text_writer {
 public:
     explicit lorax_completion_writer(const text_plan& plan) : plan_(plan) {}
 
-    void begin(std::string&) override {}
+    void begin(std::string&, std::span<const std::uint32_t>) override {}
     void restart(std::size_t) override { prompt_tokens_ = 0; }
 
     result<> step(std::string& out, std::size_t, const inference::step& s) override {

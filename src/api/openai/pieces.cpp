@@ -117,6 +117,25 @@ void append_last_events(
     out += done_event;
 }
 
+void event_usage::begin(std::span<const std::uint32_t> lengths) {
+    for (std::size_t i = 0; i < used_.size(); ++i) used_[i].prompt = lengths[i / plan_.n];
+}
+
+void event_usage::prefilled(std::size_t choice, std::uint32_t length) {
+    if (length > 0) used_[choice].prompt = length;
+}
+
+void event_usage::append(std::string& out, std::size_t choice) const {
+    if (!plan_.shows_usage) {
+        out += "]}\n\n";
+    } else if (!plan_.shows_each_usage) {
+        out += "],\"usage\":null}\n\n";
+    } else {
+        append_end(out, used_[choice]);
+        out += "\n\n";
+    }
+}
+
 void append_finish(std::string& out, std::string_view finish) {
     out += ",\"finish_reason\":";
     if (finish.empty()) {

@@ -38,6 +38,26 @@ void append_end(std::string& out, const token_usage& used);
 void append_last_events(
     std::string& out, std::string_view event_head, const text_plan& plan, const token_usage& used);
 
+/// How the events of a stream end: with the usage of their choice so far, if it is asked for.
+class event_usage {
+public:
+    event_usage(const text_plan& plan, std::size_t choices) : plan_(plan), used_(choices) {}
+
+    /// Takes the lengths of the prompts, as the router counts.
+    void begin(std::span<const std::uint32_t> lengths);
+    /// Takes the length of a prompt, as the shard counts; 0: it does not say.
+    void prefilled(std::size_t choice, std::uint32_t length);
+    void add_token(std::size_t choice) { ++used_[choice].completion; }
+    void restart(std::size_t choice) { used_[choice].completion = 0; }
+
+    /// Ends the choices and the event.
+    void append(std::string& out, std::size_t choice) const;
+
+private:
+    const text_plan& plan_;
+    std::vector<token_usage> used_;
+};
+
 /// Appends `,"finish_reason":…`, `null` for an empty one, and ends the choice.
 void append_finish(std::string& out, std::string_view finish);
 

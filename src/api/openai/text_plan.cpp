@@ -161,7 +161,10 @@ std::optional<fault> plan_text(text_body& body, std::string_view base_model, tex
         return invalid_field(
             "stream_options", "`stream_options` is only allowed when `stream` is true");
     }
-    plan.shows_usage = body.stream_options && body.stream_options->include_usage.value_or(false);
+    if (const auto& options = body.stream_options) {
+        plan.shows_usage = options->include_usage.value_or(false);
+        plan.shows_each_usage = plan.shows_usage && options->continuous_usage_stats.value_or(false);
+    }
     plan.keeps_stop = body.include_stop_str_in_output.value_or(false);
     if (body.stop) {
         if (auto f = read_stop(*body.stop, plan.parameters.stop)) return f;

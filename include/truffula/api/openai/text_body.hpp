@@ -13,6 +13,7 @@ namespace truffula::api::openai {
 
 struct stream_options_body {
     std::optional<bool> include_usage;
+    std::optional<bool> continuous_usage_stats;  ///< vLLM's.
 
     static const object_schema& schema();
 };

@@ -29,7 +29,8 @@ struct text_plan {
     std::optional<std::uint64_t> first_seed;
     std::optional<std::uint32_t> logprobs;  ///< Shown, with so many others.
     bool is_streamed = false;
-    bool shows_usage = false;  ///< In a stream.
+    bool shows_usage = false;       ///< In a stream.
+    bool shows_each_usage = false;  ///< In each event, too.
     bool keeps_stop = false;
     bool echo = false;
     /// Nobody asked for tokens: what a shard writes, since none stops before its first, is dropped.
@@ -53,8 +54,8 @@ text_plan plan_lorax_completion(lorax_completion_body&& body, std::string_view b
 /// What a chat asks beside a text.
 struct chat_plan {
     std::string messages;  ///< JSON array, in the form that templates expect.
-    std::string documents;
     std::string image_at;  ///< Where the first image is in it; empty: there is none.
+    std::string documents;
     std::string arguments;  ///< `chat_template_kwargs`.
     std::string template_name;
     std::optional<std::string> guideline;

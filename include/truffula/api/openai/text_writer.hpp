@@ -38,7 +38,9 @@ public:
     virtual ~text_writer() = default;
 
     /// Appends the events that come before any token.
-    virtual void begin(std::string& out) = 0;
+    ///
+    /// \param lengths of the prompts, in tokens, as the router counts.
+    virtual void begin(std::string& out, std::span<const std::uint32_t> lengths) = 0;
     /// The choice starts over: nothing of it was shown yet.
     virtual void restart(std::size_t choice) = 0;
     /// Appends the events of a step; with its `finished` the choice ends.

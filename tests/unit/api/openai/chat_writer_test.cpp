@@ -45,7 +45,7 @@ std::unique_ptr<openai::text_writer> writer(const openai::text_plan& plan) {
 std::vector<json> streamed(const openai::text_plan& plan, const std::string& text, why reason) {
     const auto w = writer(plan);
     std::string out;
-    w->begin(out);
+    w->begin(out, std::vector<std::uint32_t>{4});
     for (const auto c : text) REQUIRE(w->step(out, 0, step_of({c})));
     REQUIRE(w->step(out, 0, end_of(reason)));
     std::vector<json> all;

@@ -55,6 +55,8 @@ std::string text_of(const json& event) {
 
 using why = inference::finish_reason;
 
+const std::vector<std::uint32_t> lengths{2, 2};
+
 }  // namespace
 
 TEST_CASE("completion events: the bytes of a token", "[api][openai]") {
@@ -76,7 +78,7 @@ TEST_CASE("completion events: echo, tokens, end, usage, done", "[api][openai]") 
     plan.shows_usage = true;
     const auto w = writer(plan);
     std::string out;
-    w->begin(out);
+    w->begin(out, lengths);
     (void)w->step(out, 0, step_of({token(" a")}));
     auto last = step_of({token(" b"), token("</s>")});
     last.tokens.back().special = true;
@@ -95,6 +97,28 @@ TEST_CASE("completion events: echo, tokens, end, usage, done", "[api][openai]") 
         all[4]["usage"] ==
         json{{"prompt_tokens", 2}, {"completion_tokens", 3}, {"total_tokens", 5}});
     CHECK(all[5] == "[DONE]");
+}
+
+TEST_CASE("completion events: the usage so far, of each choice", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts = {{"hi", std::nullopt}, {"you", std::nullopt}};
+    plan.shows_usage = true;
+    plan.shows_each_usage = true;
+    const auto w = writer(plan);
+    std::string out;
+    w->begin(out, lengths);
+    auto counted = step_of({token("a"), token("b")});
+    counted.prefill_length = 7;
+    (void)w->step(out, 0, counted);
+    (void)w->step(out, 1, step_of({token("c")}));
+    w->restart(1);
+    (void)w->step(out, 1, ended(step_of({token("d")}), why::length, "d"));
+    std::vector<std::pair<int, int>> used;
+    for (const auto& e : events(out)) {
+        used.emplace_back(e["usage"]["prompt_tokens"], e["usage"]["completion_tokens"]);
+        CHECK(e["usage"]["total_tokens"] == used.back().first + used.back().second);
+    }
+    CHECK(used == std::vector<std::pair<int, int>>{{7, 1}, {7, 2}, {2, 1}, {2, 1}});
 }
 
 TEST_CASE("completion events: the stop text and its tokens are left out", "[api][openai]") {
@@ -170,7 +194,7 @@ TEST_CASE("completion: without tokens asked for there is the prompt only", "[api
     last.prefill_tokens = {{5, "hi", -0.5F}};
     const auto w = writer(plan);
     std::string out;
-    w->begin(out);
+    w->begin(out, lengths);
     (void)w->step(out, 0, ended(last, why::eos_token, "</s>"));
     w->end(out, {1, 1});
     const auto all = events(out);
@@ -211,7 +235,7 @@ TEST_CASE("lorax completion: null ids, filtered stops, usage in every event", "[
     plan.prompts.push_back({"hi", std::nullopt});
     const auto w = openai::make_lorax_completion_writer(plan);
     std::string out;
-    w->begin(out);
+    w->begin(out, lengths);
     auto first = step_of({token("a")});
     first.prefill_length = 4;
     (void)w->step(out, 0, first);

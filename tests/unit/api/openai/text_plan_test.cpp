@@ -156,6 +156,18 @@ TEST_CASE("openai plan: log-probabilities", "[api][openai]") {
     CHECK(param_of(R"("logprobs":-1)") == "logprobs");
 }
 
+TEST_CASE("openai plan: the usage of streams", "[api][openai]") {
+    const auto shown = [](const std::string& options) {
+        const auto got = plan(R"("stream":true,"stream_options":{)" + options + "}").plan;
+        return std::pair{got.shows_usage, got.shows_each_usage};
+    };
+    using both = std::pair<bool, bool>;
+    CHECK(shown("") == both{false, false});
+    CHECK(shown(R"("include_usage":true)") == both{true, false});
+    CHECK(shown(R"("include_usage":true,"continuous_usage_stats":true)") == both{true, true});
+    CHECK(shown(R"("continuous_usage_stats":true)") == both{false, false});
+}
+
 TEST_CASE("openai plan: what constrains the answer", "[api][openai]") {
     const auto format = [](const std::string& text) {
         return plan(R"("response_format":)" + text).plan.parameters.response_format;
