@@ -1,3 +1,4 @@
+#include "app/check_settings.hpp"
 #include "app/router.hpp"
 #include "truffula/config/load.hpp"
 #include "truffula/telemetry/log.hpp"
@@ -51,6 +52,7 @@ int fail(const error& why, int status) {
 int serve(const config::loaded& config) {
     stop_signals signals;
     for (const auto& w : config.warnings) spdlog::warn("{}", w);
+    for (const auto& n : config.notes) spdlog::debug("{}", n);
     spdlog::info("truffula-router {}", config::version);
     auto made = app::router::create(config.values);
     if (!made) return fail(made.error(), exit_failed_start);
@@ -73,6 +75,7 @@ int main(int argc, char** argv) {
     const std::vector<std::string> arguments{argv + 1, argv + argc};
     const auto config = config::load(arguments, config::current_environment(), argv[0]);
     if (!config) return fail(config.error(), exit_usage);
+    if (const auto ok = app::check_settings(*config); !ok) return fail(ok.error(), exit_usage);
     if (config->print) {
         std::cout << *config->print;
         return 0;

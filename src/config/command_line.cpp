@@ -36,18 +36,18 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
     const settings defaults;
     std::map<std::string, std::vector<std::string>> values;
     std::map<std::string, bool> flags;
+    std::map<std::string, const CLI::Option*> added_flags;
     for (const auto& o : options()) {
         const auto names = o.name == "port" ? "-p," + o.flag() : o.flag();
         const auto help = describe(o, defaults);
         CLI::Option* added = nullptr;
         if (o.type == option::kind::flag) {
             added = app.add_flag(names, flags[o.name], o.help);
+            added_flags[o.name] = added;
         } else {
             added = app.add_option(names, values[o.name], help);
             added->type_size(1)->type_name("")->allow_extra_args(false);
-            added->multi_option_policy(
-                o.type == option::kind::list ? CLI::MultiOptionPolicy::TakeAll
-                                             : CLI::MultiOptionPolicy::Throw);
+            added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
         }
         added->group(o.section);
     }
@@ -64,11 +64,19 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
         return error{
             errc::invalid_config, std::string{"command line: "} + e.what() + " (see --help)"};
     }
-    for (auto& [name, given] : values) {
-        if (!given.empty()) line.values[name] = std::move(given);
+    // `--flag=false` counts, too: it wins over lower sources.
+    for (const auto& [name, added] : added_flags) {
+        if (added->count() > 0) line.values[name] = {flags[name] ? "true" : "false"};
     }
-    for (const auto& [name, on] : flags) {
-        if (on) line.values[name] = {"true"};
+    for (const auto& o : options()) {
+        auto& given = values[o.name];
+        if (given.size() > 1 && o.type != option::kind::list) {
+            return error{
+                errc::invalid_config,
+                "command line: " + o.flag() + ": found " + std::to_string(given.size()) +
+                    " times; give it once"};
+        }
+        if (!given.empty()) line.values[o.name] = std::move(given);
     }
     return line;
 }

@@ -4,6 +4,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -174,6 +175,10 @@ bool has_more_than_one_document(const std::string& text) {
 }  // namespace
 
 result<> apply_file(const std::string& path, loaded& to) {
+    std::error_code ec;
+    if (std::filesystem::is_directory(path, ec)) {
+        return error{errc::invalid_config, path + ": found a folder; give a file"};
+    }
     std::ifstream file{path};
     if (!file) return error{errc::invalid_config, path + ": cannot be read"};
     std::ostringstream text;

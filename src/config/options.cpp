@@ -12,6 +12,18 @@ constexpr T most = std::numeric_limits<T>::max();
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
+/// `unix:///path` or `tcp://host:port`.
+bool is_shard_address(std::string_view text) {
+    constexpr std::string_view unix_root = "unix:///";
+    constexpr std::string_view tcp = "tcp://";
+    if (text.starts_with(unix_root)) return text.size() > unix_root.size();
+    if (!text.starts_with(tcp)) return false;
+    text.remove_prefix(tcp.size());
+    const auto colon = text.rfind(':');
+    std::uint16_t port = 0;
+    return colon != text.npos && colon > 0 && read_number(text.substr(colon + 1), port) && port > 0;
+}
+
 // clang-format off
 #define FIELD(section, name) [](settings& s) -> auto& { return s.section.name; }
 
@@ -51,7 +63,7 @@ void add_shard(option_table& t) {
     t.section("shard");
     t.text("master_shard", FIELD(shard, master_shard), "unix:///path or tcp://host:port", "Address of the first shard; it knows the others");
     t.last().set = [](settings& s, std::string_view value) {
-        if (!value.starts_with("unix:///") && !value.starts_with("tcp://")) return false;
+        if (!is_shard_address(value)) return false;
         s.shard.master_shard = value;
         return true;
     };

@@ -50,10 +50,14 @@ result<> apply_environment(const environment& env, loaded& to) {
     for (const auto& o : options()) {
         const auto found = env.find(o.variable());
         if (found == env.end()) continue;
-        // Containers set it to a name, which is not for us.
-        if (o.name == "hostname" && !is_ip(found->second)) continue;
         const bool is_unset = found->second.empty() && o.type != option::kind::flag;
         if (is_unset) continue;
+        // Containers set it to a name, which is not for us.
+        if (o.name == "hostname" && !is_ip(found->second)) {
+            to.notes.push_back(
+                "environment HOSTNAME: `" + found->second + "` is not an IP address; ignored");
+            continue;
+        }
         if (auto ok = apply(o, {found->second}, "environment " + o.variable(), to); !ok) return ok;
     }
     return {};

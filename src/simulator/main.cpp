@@ -138,18 +138,15 @@ int sweep(const options& o) {
 }
 
 int goals(const options& o) {
-    auto ours = settings_w(o.simulated.costs.overlap);
+    const auto ours = settings_w(o.simulated.costs.overlap);
     const auto lorax_settings = read_settings("", ours);
-    ours.insert(ours.end(), o.router_options.begin(), o.router_options.end());
-    const auto settings = read_settings("", ours);
+    const auto settings = read_settings("", overlaid(ours, o.router_options));
     if (!settings) return fail(settings.error().detail);
     scenario lorax{router_kind::lorax, *lorax_settings, o.simulated.costs, {}, {}};
     scenario truffula{router_kind::truffula, *settings, o.simulated.costs, {}, {}};
     print_goals(std::cout, lorax, truffula, o.seeds);
     if (!o.simulated.costs.overlap) return 0;
-    auto flooded = flood_settings("fair");
-    flooded.insert(flooded.end(), o.router_options.begin(), o.router_options.end());
-    const auto fair = read_settings("", flooded);
+    const auto fair = read_settings("", overlaid(flood_settings("fair"), o.router_options));
     if (!fair) return fail(fair.error().detail);
     print_flood_goal(std::cout, {router_kind::truffula, *fair, o.simulated.costs, {}, {}}, o.seeds);
     return 0;

@@ -34,6 +34,18 @@ result<router_option> read_router_option(const std::string& text) {
     return router_option{std::move(key), text.substr(at + 1)};
 }
 
+std::vector<router_option> overlaid(
+    const std::vector<router_option>& base, const std::vector<router_option>& own) {
+    std::vector<router_option> both;
+    for (const auto& one : base) {
+        const bool is_replaced = std::ranges::any_of(
+            own, [&one](const auto& other) { return other.first == one.first; });
+        if (!is_replaced) both.push_back(one);
+    }
+    both.insert(both.end(), own.begin(), own.end());
+    return both;
+}
+
 result<config::settings> read_settings(
     const std::string& config_file, const std::vector<router_option>& options) {
     // As the router's command line: one reader, one set of names, ranges and errors.

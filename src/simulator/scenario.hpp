@@ -34,6 +34,10 @@ using router_option = std::pair<std::string, std::string>;
 result<config::settings> read_settings(
     const std::string& config_file, const std::vector<router_option>& options);
 
+/// `base` and `own`, which wins where both name an option.
+std::vector<router_option> overlaid(
+    const std::vector<router_option>& base, const std::vector<router_option>& own);
+
 /// Reads `name=value`, where the name may be dotted (`batching.max_batch_size`).
 ///
 /// \errors `errc::invalid_config`.

@@ -43,14 +43,7 @@ result<std::vector<sweep_point>> combine(
     }
     std::vector<sweep_point> points;
     for (auto& chosen : all) {
-        std::vector<router_option> options;
-        for (const auto& one : fixed) {
-            const bool is_varied = std::ranges::any_of(
-                chosen, [&one](const auto& other) { return other.first == one.first; });
-            if (!is_varied) options.push_back(one);
-        }
-        options.insert(options.end(), chosen.begin(), chosen.end());
-        auto settings = read_settings(config_file, options);
+        auto settings = read_settings(config_file, overlaid(fixed, chosen));
         if (!settings) {
             return error{errc::invalid_config, text_of(chosen) + ": " + settings.error().detail};
         }

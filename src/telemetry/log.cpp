@@ -67,7 +67,7 @@ result<spdlog::level::level_enum> parse_log_level(std::string_view expression) {
         if (found != levels.end()) return found->second;
         return error{
             errc::invalid_config,
-            "log level: found `" + std::string{directive} +
+            "log_level: found `" + std::string{directive} +
                 "`; allowed: trace, debug, info, warn, error, critical, off"};
     }
     return spdlog::level::info;

@@ -88,8 +88,7 @@ std::vector<std::string> router_arguments(const std::vector<router_option>& sett
     for (const auto& [key, value] : settings) {
         auto flag = "--" + key;
         std::ranges::replace(flag, '_', '-');
-        flags.push_back(flag);
-        flags.push_back(value);
+        flags.push_back(flag + "=" + value);
     }
     return flags;
 }
@@ -190,8 +189,9 @@ figures run_simulated(const workload& requests, const scenario& modelled) {
 }
 
 void run(const options& o) {
-    auto settings = settings_w(!o.is_serial);
-    for (const auto& text : o.settings) settings.push_back(read_router_option(text).value());
+    std::vector<router_option> own;
+    for (const auto& text : o.settings) own.push_back(read_router_option(text).value());
+    const auto settings = overlaid(settings_w(!o.is_serial), own);
     scenario modelled;
     modelled.settings = read_settings("", settings).value();
     modelled.costs.overlap = !o.is_serial;

@@ -57,23 +57,20 @@ sockaddr_in loopback(std::uint16_t port) {
 
 std::vector<std::string> router_arguments(
     std::uint16_t port, const std::filesystem::path& shard_socket, std::vector<std::string> more) {
-    std::vector<std::string> all{
-        "--hostname",
-        "127.0.0.1",
-        "--port",
-        std::to_string(port),
-        "--master-shard-uds-path",
-        shard_socket.string(),
-        "--adapter-source",
-        "local",
-        "--max-concurrent-requests",
-        "20000"};
-    const std::string tokenizer = "--tokenizer-name";
-    if (std::find(more.begin(), more.end(), tokenizer) == more.end()) {
-        all.insert(all.end(), {tokenizer, "none"});  // prompts are not counted
+    const std::vector<std::pair<std::string, std::string>> usual{
+        {"--hostname", "127.0.0.1"},
+        {"--port", std::to_string(port)},
+        {"--master-shard-uds-path", shard_socket.string()},
+        {"--adapter-source", "local"},
+        {"--max-concurrent-requests", "20000"},
+        {"--tokenizer-name", "none"}};  // prompts are not counted
+    for (const auto& [flag, value] : usual) {
+        const bool is_given = std::any_of(more.begin(), more.end(), [&](const std::string& one) {
+            return one == flag || one.starts_with(flag + "=");
+        });
+        if (!is_given) more.push_back(flag + "=" + value);
     }
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
+    return more;
 }
 
 }  // namespace

@@ -132,10 +132,9 @@ class Router:
     }
 
     def __init__(self, folder: Path, master: str, options=None, flags=(), config: str = ""):
-        self.port = free_port()
-        chosen = {**self.defaults, **(options or {})}
-        command = [binary("truffula-router"), "--port", str(self.port)]
-        command += ["--master-shard-uds-path", master]
+        chosen = {"--port": free_port(), **self.defaults, **(options or {})}
+        self.port = chosen["--port"]
+        command = [binary("truffula-router"), "--master-shard-uds-path", master]
         for name, value in chosen.items():
             command += [name, str(value)]
         command += list(flags)

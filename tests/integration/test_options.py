@@ -146,6 +146,10 @@ def test_variables_without_an_option(tmp_path):
         (["--tokenizer-name", "m", "--validation-workers", "0"], 2),
         (["--tokenizer-name", "m", "--waiting-served-ratio", "nan"], 2),
         (["--tokenizer-name", "m", "--cors-allow-credentials", "perhaps"], 2),
+        (["--tokenizer-name", "m", "--check-config", "--log-level", "loud"], 2),
+        (["--tokenizer-name", "m", "--check-config", "--cors-allow-origin", "*"], 2),
+        (["--tokenizer-name", "m", "--check-config", "--remote-image-hosts", "http://a"], 2),
+        (["--tokenizer-name", "m", "--port", "1", "--port", "2"], 2),
     ],
 )
 def test_exit_statuses(arguments, status):

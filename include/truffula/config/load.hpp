@@ -19,6 +19,7 @@ struct loaded {
     settings values;
     std::map<std::string, std::string> origins;  ///< `section.key` → place; none: the default.
     std::vector<std::string> warnings;           ///< Accepted, but without effect: for the log.
+    std::vector<std::string> notes;              ///< The same where it is usual: level debug.
     std::optional<std::string> print;            ///< Print it and exit with 0 (`--help`, …).
 };
 

@@ -158,6 +158,25 @@ TEST_CASE("config: errors name place, what was found and what is allowed", "[con
     CHECK(has(failure(load({}, {})), "--tokenizer-name"));
     CHECK(has(failure(load(with({"--ngrok"}), {})), "not supported"));
     CHECK(has(failure(load(with({"--config", "/does/not/exist"}), {})), "cannot be read"));
+    CHECK(has(failure(load(with({"--config", "/tmp"}), {})), "/tmp: found a folder; give a file"));
+}
+
+TEST_CASE("config: an option that has one value is given once", "[config]") {
+    CHECK(
+        has(failure(load(with({"--port", "1", "--port", "2"}), {})),
+            "command line: --port: found 2 times; give it once"));
+    CHECK(load(with({"--pinned", "a", "--pinned", "b"}), {}));
+}
+
+TEST_CASE("config: a flag may be told to be off, against lower sources", "[config]") {
+    const config::environment env{{"EAGER_PREFILL", "1"}};
+    CHECK(load(with({}), env)->values.batching.eager_prefill);
+    const auto off = load(with({"--eager-prefill=false"}), env);
+    REQUIRE(off);
+    CHECK_FALSE(off->values.batching.eager_prefill);
+    CHECK(off->origins.at("batching.eager_prefill") == "--eager-prefill");
+    CHECK(load(with({"--eager-prefill=true"}), {})->values.batching.eager_prefill);
+    CHECK(has(failure(load(with({"--eager-prefill=maybe"}), {})), "--eager-prefill"));
 }
 
 TEST_CASE("config: the program's name chooses the behaviour of /v1", "[config]") {
@@ -210,7 +229,11 @@ TEST_CASE("config: ratios are finite and not negative", "[config]") {
 }
 
 TEST_CASE("config: HOSTNAME from the environment counts only as an address", "[config]") {
-    CHECK(load(with({}), {{"HOSTNAME", "3f2a"}})->values.server.hostname == "0.0.0.0");
+    const auto named_host = load(with({}), {{"HOSTNAME", "3f2a"}});
+    CHECK(named_host->values.server.hostname == "0.0.0.0");
+    CHECK(named_host->warnings.empty());  // every container has it
+    REQUIRE(named_host->notes.size() == 1);
+    CHECK(has(named_host->notes.front(), "HOSTNAME: `3f2a` is not an IP address"));
     CHECK(load(with({}), {{"HOSTNAME", "::1"}})->values.server.hostname == "::1");
 }
 
@@ -218,7 +241,27 @@ TEST_CASE("config: the shard's address from the higher source", "[config]") {
     const config::environment env{{"MASTER_SHARD_UDS_PATH", "/env-0"}};
     CHECK(load(with({}), env)->values.master_address() == "unix:///env-0");
     CHECK(load(with({"--master-shard", "tcp://h:1"}), env)->values.master_address() == "tcp://h:1");
-    CHECK(load(with({"--master-shard", "h:1"}), {}).has_error());
+    for (const auto* good : {"unix:///a", "tcp://h:1", "tcp://10.0.0.1:65535", "tcp://[::1]:80"}) {
+        INFO(good);
+        CHECK(load(with({"--master-shard", good}), {})->values.master_address() == good);
+    }
+    for (const auto* bad :
+         {"h:1",
+          "unix:///",
+          "unix://a",
+          "tcp://",
+          "tcp://h",
+          "tcp://:1",
+          "tcp://h:",
+          "tcp://h:0",
+          "tcp://h:65536",
+          "tcp://h:x",
+          "tcp://[::1]"}) {
+        INFO(bad);
+        CHECK(
+            has(failure(load(with({"--master-shard", bad}), {})),
+                "allowed: unix:///path or tcp://host:port"));
+    }
 }
 
 TEST_CASE("config: what is printed is a file that gives the same settings", "[config]") {

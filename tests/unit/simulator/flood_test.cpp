@@ -15,10 +15,8 @@ double p99_of_others(
     const std::string& policy,
     std::uint64_t seed,
     const std::vector<router_option>& more = {}) {
-    auto options = flood_settings(policy);
-    options.insert(options.end(), more.begin(), more.end());
     scenario s;
-    s.settings = *read_settings("", options);
+    s.settings = *read_settings("", overlaid(flood_settings(policy), more));
     const auto from = make_arrivals(flood_arrivals(times, 120), seed);
     return ttft_of_others(from, simulate(from, s)).p99;
 }

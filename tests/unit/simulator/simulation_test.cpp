@@ -95,10 +95,8 @@ TEST_CASE("simulation: every request ends once, served after it came", "[simulat
     const auto router = GENERATE(router_kind::truffula, router_kind::lorax);
     const bool overlap = GENERATE(true, false);
     const auto* eager = GENERATE("true", "false");
-    auto options = settings_w(overlap);
-    options.emplace_back("eager_prefill", eager);
-    options.emplace_back("max_active_adapters", "4");
-    auto s = with(options, router);
+    const std::vector<router_option> more{{"eager_prefill", eager}, {"max_active_adapters", "4"}};
+    auto s = with(overlaid(settings_w(overlap), more), router);
     s.costs.overlap = overlap;
     arrival_options a = workload_w(40);
     a.seconds = 10;

@@ -22,6 +22,13 @@ sweep_point point(double tokens_per_second, double ttft_p99, std::size_t failed 
 
 }  // namespace
 
+TEST_CASE("overlay: one's own options win, each once", "[simulator]") {
+    const std::vector<router_option> base{{"policy", "fifo"}, {"max_batch_size", "4"}};
+    const auto both = overlaid(base, {{"max_batch_size", "8"}});
+    CHECK(both == std::vector<router_option>{{"policy", "fifo"}, {"max_batch_size", "8"}});
+    CHECK(read_settings("", both)->batching.max_batch_size == 8U);
+}
+
 TEST_CASE("sweep: all combinations are tried, varied options win over fixed ones", "[simulator]") {
     const auto points = combine(
         "",
