@@ -130,6 +130,28 @@ def test_a_filter_that_fails_ends_the_batch_not_the_router(sims, routers):
     assert generated(router).startswith("@base")
 
 
+def test_a_clear_cache_that_fails_costs_nobody_anything(sims, routers):
+    # The first is that of the start.
+    group = sims(options=["--decode-base-us", 10_000, "--fault", "ClearCache:2:fail:cannot clear"])
+    router = routers(group)
+    with router.http.stream("/generate_stream", ask({"max_new_tokens": 100})) as stream:
+        next(iter(stream))
+    wait_until(lambda: group.reports()[0]["calls"]["ClearCache"] == 2, "the call")
+    assert generated(router).startswith("@base")
+    group.kill()  # it still holds what it did not clear
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_health_call_that_fails_is_told_once(sims, routers, rank):
+    group = sims(world=2, options_of={rank: ["--fault", "Health:1:fail:sick"]})
+    router = routers(group)
+    answer = router.http.get("/health")
+    assert answer.status == 503
+    assert answer.json() == {"error": "unhealthy", "error_type": "healthcheck"}
+    assert router.healthy()
+    assert generated(router).startswith("@base")
+
+
 @pytest.mark.parametrize("method", ["DownloadAdapter", "LoadAdapter"])
 def test_an_adapter_call_that_fails_costs_its_waiters_only(sims, routers, method):
     group = sims(options=["--fault", f"{method}:1:fail:disk full"])
