@@ -1,6 +1,7 @@
 #include "app/model_parts.hpp"
 
 #include "truffula/api/vision.hpp"
+#include "truffula/config/load.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -21,11 +22,23 @@ std::string text_of(const std::filesystem::path& file) {
 
 }  // namespace
 
+text::model_files find_files(const config::settings& s) {
+    const auto& t = s.text;
+    auto files = text::find_model_files(
+        t.tokenizer_name, t.revision, t.tokenizer_config_path, config::current_environment());
+    if (!t.tokenizer_config_path.empty() && files.tokenizer.tokenizer_config.empty()) {
+        spdlog::warn(
+            "text.tokenizer_config_path: {} is no file: the model is taken to have none",
+            t.tokenizer_config_path);
+    }
+    return files;
+}
+
 std::shared_ptr<const api::encoder> load_encoder(const text::model_files& files) {
     constexpr auto consequence =
         "prompt lengths are not checked, and /tokenize and truncate have no effect";
     if (files.tokenizer.tokenizer_json.empty()) {
-        spdlog::warn("found no tokenizer.json: {}", consequence);
+        spdlog::warn("found no tokenizer.json in {}: {}", files.folder.string(), consequence);
         return nullptr;
     }
     auto loaded = text::tokenizer::load(files.tokenizer);

@@ -13,6 +13,9 @@ namespace truffula::app {
 // What the model's files give the router. Where a file is missing or broken, the part is missing,
 // with a warning that says what follows.
 
+/// The model's files on this machine.
+text::model_files find_files(const config::settings& s);
+
 /// The model's tokenizer.
 std::shared_ptr<const api::encoder> load_encoder(const text::model_files& files);
 

@@ -180,9 +180,7 @@ result<std::unique_ptr<router>> router::create(config::settings settings) {
     auto server = http::server::create(server_settings(i->settings));
     if (!server) return server.error();
     i->server = std::move(*server);
-    const auto& t = i->settings.text;
-    i->files = text::find_model_files(
-        t.tokenizer_name, t.revision, t.tokenizer_config_path, config::current_environment());
+    i->files = find_files(i->settings);
     i->encoder = load_encoder(i->files);
     i->vision = load_vision(i->files, i->encoder != nullptr);
     i->request_log = make_request_logger(i->settings, i->metrics);
@@ -242,7 +240,7 @@ result<> router::start(const std::function<bool()>& should_stop) {
     auto made = ready.get();
     if (!made) return made.error();
     i.engine = std::move(*made);
-    i.server->start(i.routes());
+    if (auto listening = i.server->start(i.routes()); !listening) return listening;
     spdlog::info("listening on {}:{}", i.settings.server.hostname, i.server->port());
     return {};
 }

@@ -55,7 +55,13 @@ struct server::impl {
         acceptor->open(where.protocol(), ec);
         if (!ec) acceptor->set_option(tcp::acceptor::reuse_address{true}, ec);
         if (!ec) acceptor->bind(where, ec);
-        if (!ec) acceptor->listen(asio::socket_base::max_listen_connections, ec);
+        if (ec) return cannot_listen(settings, ec.message());
+        return {};
+    }
+
+    result<> listen() {
+        error_code ec;
+        acceptor->listen(asio::socket_base::max_listen_connections, ec);
         if (ec) return cannot_listen(settings, ec.message());
         return {};
     }
@@ -144,10 +150,12 @@ server::~server() {
     }
 }
 
-void server::start(std::vector<route> routes) {
+result<> server::start(std::vector<route> routes) {
+    if (auto listening = impl_->listen(); !listening) return listening;
     impl_->context = std::make_shared<server_context>(
         impl_->settings, std::move(*impl_->cross_origin), routing_table{std::move(routes)});
     asio::post(impl_->lanes.front()->context, [this] { impl_->accept(); });
+    return {};
 }
 
 void server::begin_shutdown() {

@@ -1,9 +1,13 @@
 #include "truffula/text/model_files.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace truffula::text {
 namespace {
@@ -48,6 +52,32 @@ std::string commit_of(const fs::path& model, const std::string& revision) {
     return file >> commit ? commit : revision;
 }
 
+struct model_folder {
+    fs::path path;
+    std::optional<std::string> sha;
+};
+
+/// `name` itself if it is a directory, else its snapshot in the cache, there or not.
+model_folder folder_of(
+    const std::string& name, const std::string& revision, const environment_map& environment) {
+    std::error_code ec;
+    if (fs::is_directory(name, ec)) return {name, std::nullopt};
+    const auto model = hub_cache(environment) / cache_folder(name);
+    const auto commit = commit_of(model, revision);
+    auto path = model / "snapshots" / commit;
+    if (!fs::is_directory(path, ec)) return {std::move(path), std::nullopt};
+    return {std::move(path), commit};
+}
+
+/// The model that this one was made from, as its `config.json` says; empty: it does not.
+std::string base_model(const fs::path& config) {
+    std::ifstream file{config};
+    const auto json = nlohmann::json::parse(file, nullptr, false);
+    if (!json.is_object()) return {};
+    const auto found = json.find("base_model_name_or_path");
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
 }  // namespace
 
 chat_template_files find_chat_template_files(const fs::path& folder) {
@@ -76,15 +106,12 @@ model_files find_model_files(
     const std::string& revision,
     const std::string& tokenizer_config,
     const environment_map& environment) {
+    constexpr auto usual_revision = "main";
     model_files files;
-    fs::path folder = name;
-    std::error_code ec;
-    if (!fs::is_directory(folder, ec)) {
-        const auto model = hub_cache(environment) / cache_folder(name);
-        const auto commit = commit_of(model, revision.empty() ? "main" : revision);
-        folder = model / "snapshots" / commit;
-        if (fs::is_directory(folder, ec)) files.sha = commit;
-    }
+    auto found = folder_of(name, revision.empty() ? usual_revision : revision, environment);
+    files.folder = std::move(found.path);
+    files.sha = std::move(found.sha);
+    const auto& folder = files.folder;
     files.tokenizer.tokenizer_json = existing(folder / "tokenizer.json");
     files.tokenizer.tokenizer_config = tokenizer_config.empty()
                                            ? existing(folder / "tokenizer_config.json")
@@ -92,6 +119,11 @@ model_files find_model_files(
     files.chat = find_chat_template_files(folder);
     files.chat.tokenizer_config = files.tokenizer.tokenizer_config;
     files.config = existing(folder / "config.json");
+    if (!files.tokenizer.tokenizer_json.empty() || files.config.empty()) return files;
+    if (const auto base = base_model(files.config); !base.empty()) {
+        const auto other = folder_of(base, usual_revision, environment).path;
+        files.tokenizer.tokenizer_json = existing(other / "tokenizer.json");
+    }
     return files;
 }
 

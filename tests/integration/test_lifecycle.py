@@ -81,6 +81,36 @@ def test_a_port_in_use_is_told_before_the_warm_up(sims, routers):
     assert group.reports()[0]["calls"]["Warmup"] == 1
 
 
+def test_a_port_that_another_took_meanwhile(sims, routers):
+    """Two routers wait for their shards on one port: the second that is ready says so and ends."""
+    late = sims()
+    late.kill()
+    second = routers(late, wait=False)
+    wait_until(lambda: "connecting to the shard" in second.process.log_text(), "the first try")
+    first = routers(sims(), {"--port": second.port})
+    late.restart(0)
+    assert second.process.wait() == 1
+    assert f"{second.port}: Address already in use" in second.process.log_text()
+    assert first.healthy()
+
+
+def test_nobody_is_let_in_before_it_is_ready(sims, routers):
+    group = sims()
+    group.kill()
+    router = routers(group, wait=False)
+    wait_until(lambda: "connecting to the shard" in router.process.log_text(), "the first try")
+    with pytest.raises(ConnectionRefusedError):
+        router.http.get("/health")
+
+
+def test_where_the_models_files_were_looked_for_is_told(tmp_path, sims, routers):
+    files = {"--tokenizer-name": tmp_path / "typo", "--tokenizer-config-path": tmp_path / "none"}
+    log = routers(sims(), files).process.log_text()
+    (line,) = [one for one in log.splitlines() if "found no tokenizer.json in " in one]
+    assert "--typo" in line  # as the cache would name its folder
+    assert f"tokenizer_config_path: {tmp_path}/none is no file" in log
+
+
 def test_a_shard_that_is_late_is_waited_for(tmp_path, sims, routers):
     group = sims()
     group.shards[0].kill()

@@ -47,9 +47,10 @@ struct server_settings {
 /// \threads `executor`, `begin_shutdown` any; the rest from the owner's thread.
 class server {
 public:
-    /// Binds the port and starts the threads; nothing is accepted before `start`.
+    /// Binds the port and starts the threads; who connects before `start` is refused.
     ///
-    /// \errors `errc::io` naming address and reason; `errc::invalid_config` for CORS settings.
+    /// \errors `errc::io` naming address and reason, when somebody listens on the port, too;
+    /// `errc::invalid_config` for CORS settings.
     static result<std::unique_ptr<server>> create(server_settings settings);
 
     /// Waits for all threads: call `stop` first.
@@ -58,7 +59,9 @@ public:
     server& operator=(const server&) = delete;
 
     /// Accepts connections and answers them by `routes`.
-    void start(std::vector<route> routes);
+    ///
+    /// \errors `errc::io`: somebody listens on the port since it was bound.
+    result<> start(std::vector<route> routes);
 
     /// Every response says `connection: close` from now on, and idle connections are closed.
     void begin_shutdown();

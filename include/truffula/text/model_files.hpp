@@ -12,6 +12,7 @@ namespace truffula::text {
 
 /// What is known of a model on this machine. Paths are empty where there is no such file.
 struct model_files {
+    std::filesystem::path folder;  ///< Where they were looked for.
     tokenizer_files tokenizer;
     chat_template_files chat;
     std::filesystem::path config;    ///< `config.json`.
@@ -24,7 +25,8 @@ struct model_files {
 chat_template_files find_chat_template_files(const std::filesystem::path& folder);
 
 /// Looks for a model's files: in `name` if that is a directory, else in the local Hugging Face
-/// cache (contract section 3, step 3; nothing is downloaded).
+/// cache (contract section 3, step 3; nothing is downloaded). Without a `tokenizer.json` there it
+/// is that of the model which `config.json` names in `base_model_name_or_path`.
 ///
 /// \param name directory or `organisation/model`.
 /// \param revision branch, tag or commit; empty: `main`.

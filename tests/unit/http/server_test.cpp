@@ -157,3 +157,20 @@ TEST_CASE("http: a port in use is an error that names it", "[http]") {
     REQUIRE(second.has_error());
     CHECK(has(second.error().detail, std::to_string(s.port)));
 }
+
+TEST_CASE("http: nobody is let in before the start, and the port may be lost till then", "[http]") {
+    http::server_settings s;
+    s.address = "127.0.0.1";
+    s.port = 0;
+    const auto first = http::server::create(s);
+    REQUIRE(first);
+    s.port = (*first)->port();
+    CHECK_THROWS_AS(http_client{s.port}, boost::system::system_error);
+    const auto second = http::server::create(s);
+    REQUIRE(second);
+    REQUIRE((*first)->start({}));
+    const auto late = (*second)->start({});
+    REQUIRE(late.has_error());
+    CHECK(late.error().code == errc::io);
+    CHECK(has(late.error().detail, std::to_string(s.port)));
+}

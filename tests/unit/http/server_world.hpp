@@ -54,7 +54,7 @@ struct server_world {
         auto made = http::server::create(settings);
         REQUIRE(made);
         server = std::move(*made);
-        server->start({
+        const auto listening = server->start({
             {"POST", "/echo", echo},
             {"GET", "/hello", hello},
             {"GET", "/throws", throws},
@@ -73,6 +73,7 @@ struct server_world {
              "/silent",
              [this](auto) -> boost::asio::awaitable<http::response> { return stream(1, 10s); }},
         });
+        REQUIRE(listening);
     }
 
     static boost::asio::awaitable<http::response> echo(std::shared_ptr<const http::request> r) {

@@ -1,5 +1,7 @@
 #include "truffula/text/model_files.hpp"
 
+#include "support/scratch_folder.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <filesystem>
@@ -7,6 +9,7 @@
 
 using namespace truffula;
 namespace fs = std::filesystem;
+using config_map = std::map<std::string, std::string>;
 
 namespace {
 
@@ -22,8 +25,13 @@ public:
         std::ofstream{model / "snapshots" / "abc" / "tokenizer.json"} << "{}";
         std::ofstream{model / "snapshots" / "def" / "config.json"} << "{}";
     }
-    ~cache() { fs::remove_all(root()); }
-    fs::path root() const { return fs::temp_directory_path() / "truffula-cache-test"; }
+    fs::path root() const { return folder_.path(); }
+    fs::path snapshot(const std::string& commit) const {
+        return root() / "models--org--name" / "snapshots" / commit;
+    }
+
+private:
+    scratch_folder folder_;
 };
 
 }  // namespace
@@ -41,6 +49,30 @@ TEST_CASE("model files: of a directory", "[text]") {
     CHECK(none.tokenizer.tokenizer_config.empty());
 }
 
+TEST_CASE("model files: without a tokenizer it is the base model's", "[text]") {
+    const cache hub;
+    const scratch_folder own;
+    const config_map environment{{"HF_HUB_CACHE", hub.root().string()}};
+    const auto find = [&] {
+        return text::find_model_files(own.path().string(), "", "", environment).tokenizer;
+    };
+    CHECK(find().tokenizer_json.empty());
+    for (const auto* other :
+         {"[",
+          "[]",
+          "{}",
+          R"({"base_model_name_or_path": 7})",
+          R"({"base_model_name_or_path": "org/other"})"}) {
+        own.write("config.json", other);
+        INFO(other);
+        CHECK(find().tokenizer_json.empty());
+    }
+    own.write("config.json", R"({"base_model_name_or_path": "org/name"})");
+    CHECK(find().tokenizer_json == hub.snapshot("abc") / "tokenizer.json");
+    own.write("tokenizer.json", "{}");
+    CHECK(find().tokenizer_json == own.path() / "tokenizer.json");
+}
+
 TEST_CASE("model files: of the local cache", "[text]") {
     const cache hub;
     const auto home = hub.root().string();
@@ -52,9 +84,12 @@ TEST_CASE("model files: of the local cache", "[text]") {
     }
     const auto commit = text::find_model_files("org/name", "def", "", {{"HF_HUB_CACHE", home}});
     CHECK(commit.sha == "def");
+    CHECK(commit.folder == hub.snapshot("def"));
     CHECK(commit.tokenizer.tokenizer_json.empty());
     CHECK_FALSE(commit.config.empty());
     const auto unknown = text::find_model_files("org/other", "", "", {{"HF_HUB_CACHE", home}});
     CHECK(unknown.tokenizer.tokenizer_json.empty());
     CHECK_FALSE(unknown.sha);
+    // Where somebody would have to put it.
+    CHECK(unknown.folder == hub.root() / "models--org--other" / "snapshots" / "main");
 }
