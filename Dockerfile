@@ -3,6 +3,9 @@
 FROM debian:12 AS build
 WORKDIR /truffula
 COPY . .
+# For /info: git's folder is not in the image.
+ARG GIT_SHA
+ARG DOCKER_LABEL
 RUN scripts/setup --portable && cmake --preset release && cmake --build --preset release --target product
 
 FROM debian:12-slim

@@ -1,5 +1,6 @@
 #include "app/room_settings.hpp"
 
+#include "app/build_facts.hpp"
 #include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/openai/fault.hpp"
 #include "truffula/api/validate.hpp"
@@ -111,6 +112,8 @@ api::static_facts facts(const config::settings& s, const text::model_files& file
     to.validation_workers = s.text.validation_workers;
     to.eager_prefill = s.batching.eager_prefill;
     to.version = config::version;
+    to.sha = git_sha();
+    to.docker_label = docker_label();
     if (!s.telemetry.request_logger_url.empty()) {
         to.request_logger_url = s.telemetry.request_logger_url;
     }

@@ -1,10 +1,12 @@
 """The contract as a client sees it on the wire: refusals in their order, errors, odd input."""
 
 import json
+import re
 
 import pytest
 
 from harness import Router, SimGroup
+from processes import REPOSITORY
 
 PREFIX = "Input validation error: "
 TOKENIZER = "../data/tokenizer"
@@ -335,6 +337,14 @@ def test_info_has_its_keys_in_order(router):
         "validation_workers", "eager_prefill", "version", "sha", "docker_label",
         "request_logger_url",
     ]  # fmt: skip
+
+
+def test_info_tells_the_commit_that_was_built(router):
+    sha = router.http.get("/info").json()["sha"]
+    if (REPOSITORY / ".git").exists():
+        assert re.fullmatch("[0-9a-f]{40}", sha), sha
+    else:
+        assert sha is None or sha
 
 
 def test_tokenize_with_and_without_a_tokenizer(sims, routers, router):
