@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::string_view base_name = "__base_model__";
 
+// Bytes. Names go into headers, and names and tokens are remembered.
+constexpr std::size_t max_name = 1024;
+constexpr std::size_t max_token = 4096;
+
 // In the order of the enums.
 constexpr std::array<std::string_view, 4> sources{"hub", "s3", "local", "pbase"};
 constexpr std::array<std::string_view, 4> strategies{"linear", "ties", "dare_linear", "dare_ties"};
@@ -42,6 +46,13 @@ error refusal(std::string why) {
     return {errc::validation, std::move(why)};
 }
 
+result<> check_size(const char* field, std::size_t size, std::size_t most) {
+    if (size <= most) return {};
+    return refusal(
+        std::string{field} + " must have at most " + std::to_string(most) +
+        " bytes. Given: " + std::to_string(size));
+}
+
 result<> check_merge(const merged_adapters_body& merge) {
     if (merge.ids.empty()) {  // 3
         return refusal("at least one adapter ID must be provided when setting `adapters`");
@@ -58,7 +69,26 @@ result<> check_merge(const merged_adapters_body& merge) {
     if (std::any_of(merge.ids.begin(), merge.ids.end(), has_control_character)) {
         return refusal("`merged_adapters.ids` must not contain control characters");
     }
-    return {};
+    std::size_t size = 0;
+    for (const auto& id : merge.ids) size += id.size();
+    return check_size("`merged_adapters.ids` together", size, max_name);
+}
+
+// What is no list: control characters and sizes.
+result<> check_names(const generate_parameters& asked) {
+    struct name {
+        const char* field;
+        const std::optional<std::string>& value;
+    };
+    for (const auto& [field, value] :
+         {name{"`adapter_id`", asked.adapter_id}, name{"`adapter_source`", asked.adapter_source}}) {
+        if (!value) continue;
+        if (has_control_character(*value)) {
+            return refusal(std::string{field} + " must not contain control characters");
+        }
+        if (auto fine = check_size(field, value->size(), max_name); !fine) return fine;
+    }
+    return check_size("`api_token`", asked.api_token ? asked.api_token->size() : 0, max_token);
 }
 
 std::string joined(const std::vector<std::string>& ids) {
@@ -118,13 +148,7 @@ result<> check_adapter(const generate_parameters& asked) {
     if (asked.merged_adapters) {
         if (auto merge = check_merge(*asked.merged_adapters); !merge) return merge;
     }
-    if (asked.adapter_id && has_control_character(*asked.adapter_id)) {
-        return refusal("`adapter_id` must not contain control characters");
-    }
-    if (asked.adapter_source && has_control_character(*asked.adapter_source)) {
-        return refusal("`adapter_source` must not contain control characters");
-    }
-    return {};
+    return check_names(asked);
 }
 
 adapter_choice choose_adapter(

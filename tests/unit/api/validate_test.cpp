@@ -132,6 +132,30 @@ TEST_CASE("validate: every rule on both sides of its limit (2 to 18)", "[api]") 
     CHECK(fault("", "") == said("`inputs` cannot be empty"));
 }
 
+TEST_CASE("validate: names and tokens of adapters have a size", "[api]") {
+    const auto text = [](const char* field, std::size_t size) {
+        return '"' + std::string{field} + R"(":")" + std::string(size, 'x') + '"';
+    };
+    const auto merged = [](std::size_t first, std::size_t second) {
+        return R"("merged_adapters":{"ids":[")" + std::string(first, 'x') + R"(",")" +
+               std::string(second, 'y') + R"("],"weights":[1,1]})";
+    };
+    for (const auto* field : {"adapter_id", "adapter_source"}) {
+        CHECK(fault(text(field, 1024)).empty());
+        CHECK(
+            fault(text(field, 1025)) ==
+            said("`" + std::string{field} + "` must have at most 1024 bytes. Given: 1025"));
+    }
+    CHECK(fault(text("api_token", 4096)).empty());
+    CHECK(
+        fault(text("api_token", 4097)) ==
+        said("`api_token` must have at most 4096 bytes. Given: 4097"));
+    CHECK(fault(merged(1000, 24)).empty());
+    CHECK(
+        fault(merged(1000, 25)) ==
+        said("`merged_adapters.ids` together must have at most 1024 bytes. Given: 1025"));
+}
+
 TEST_CASE("validate: lengths (20 to 22)", "[api]") {
     CHECK(length_fault(R"("max_new_tokens":48)", 2000) != "");  // 21
     CHECK(length_fault(R"("max_new_tokens":256)", 1792).empty());
