@@ -24,9 +24,16 @@ bool changes::empty() const noexcept {
 void adapter_table::impl::refresh(adapter_key key) {
     auto& r = records[key];
     if (r.is_permanent || !r.is_used) return;
-    want_load.erase(wish_of(key));
     const bool is_asked_for = has_granted(r) || r.is_wanted;
-    if (r.state == adapter_state::downloaded && is_asked_for) want_load.insert(wish_of(key));
+    if (r.state == adapter_state::downloaded && is_asked_for) {
+        slots.want(*r.holder, wish_of(key));
+    } else {
+        slots.unwant(*r.holder, wish_of(key));
+    }
+    const bool takes_slot = is_resident(r.state) && !r.is_pinned && !r.is_given_away;
+    if (takes_slot && !r.takes_slot) slots.take_slot(*r.holder, r.share);
+    if (!takes_slot && r.takes_slot) slots.give_slot(*r.holder, r.share);
+    r.takes_slot = takes_slot;
     const bool is_missed = r.waiting > 0 || r.is_wanted;
     if (r.state == adapter_state::unknown && is_missed && r.claims.empty()) {
         const auto who = open_claim(key, r.proven_token, r.ref.tenant, r.oldest);
@@ -93,6 +100,7 @@ result<adapter_table::joined> adapter_table::join(const adapter_ref& ref, time_p
     if (r.is_permanent) return joined{key, 0};
     const auto token = t.needs_token(r) ? ref.api_token : std::string{};
     if (auto why = t.refused(r, token, now)) return std::move(*why);
+    t.asked_by(key, ref.tenant, now);
     t.forgettable.erase({r.last_used, key});
     r.last_used = now;
     r.value.used(now);
@@ -128,11 +136,12 @@ void adapter_table::set_waiting(
         t.refresh(key);
         return;
     }
-    t.want_load.erase(t.wish_of(key));
+    if (r.holder != nullptr) t.slots.unwant(*r.holder, t.wish_of(key));
     r.waiting = count;
     r.oldest = oldest;
     r.first_rank = first_rank;
     if (count == 0) {
+        r.is_owed = false;
         // Nobody waits for what was not sent yet.
         const auto open = r.claims;
         for (const auto& [token, who] : open) {

@@ -71,27 +71,34 @@ void adapter_table::impl::due_loads(
     const auto may_start = [&] {
         return out.size() < limit && loads_under_way() < settings.load_concurrency;
     };
-    wanting.clear();
-    for (const auto& [rank, oldest, key] : want_load) {
-        wanting.push_back(key);
-        if (wanting.size() == most_wanting) break;
-    }
+    slots.in_order(most_wanting, wanting);
+    std::ranges::stable_partition(wanting, [this](auto key) { return records[key].is_owed; });
     room left{settings.max_active_adapters - resident.size(), free_memory};
     room missing;
+    std::map<const slot_holder*, std::size_t> more_slots;  // that each is about to have
+    std::vector<const slot_holder*> above_share;
     // In the order of waiting: nobody takes what is to be freed for an older one.
     for (const auto key : wanting) {
         auto& r = records[key];
+        if (std::ranges::find(above_share, r.holder) != above_share.end()) continue;
         if (missing.slots > 0 || left.slots == 0 || left.memory < r.share) {
+            const auto before = missing;
             ++missing.slots;
             missing.memory += r.share;
-            if (!evict_for(missing, left, r.oldest, now, c)) break;
+            const auto evicted = evict_for(r, ++more_slots[r.holder], missing, left, now, c);
+            if (evicted == eviction::nobody) break;
+            if (evicted == eviction::not_its_share) {
+                missing = before;
+                above_share.push_back(r.holder);
+            }
             continue;
         }
         --left.slots;
         left.memory -= r.share;
         if (!may_start()) continue;
-        want_load.erase(wish_of(key));
+        slots.unwant(*r.holder, wish_of(key));
         r.state = adapter_state::loading;
+        r.is_given_away = r.is_owed = false;
         r.is_cleaning = !r.is_clean;
         resident.insert(key);
         free_memory -= r.share;
@@ -133,10 +140,10 @@ adapter_table::impl::room adapter_table::impl::leaving_room(bool is_gone) const 
 void adapter_table::impl::undrain(changes& c) {
     if (draining.empty()) return;
     room wanted;
-    for (const auto& [rank, oldest, key] : want_load) {
+    slots.in_order(most_wanting, wanting);
+    for (const auto key : wanting) {
         ++wanted.slots;
-        wanted.memory += records[static_cast<adapter_key>(key)].share;
-        if (wanted.slots == most_wanting) break;
+        wanted.memory += records[key].share;
     }
     auto found = leaving_room(true);
     found.slots += settings.max_active_adapters - resident.size();
@@ -148,6 +155,7 @@ void adapter_table::impl::undrain(changes& c) {
         if (r.is_clean && !is_needed) {
             at = draining.erase(at);
             r.drained_since.reset();
+            r.is_given_away = false;
             r.state = adapter_state::ready;
             c.became_ready.push_back(key);
             refresh(key);
@@ -160,15 +168,52 @@ void adapter_table::impl::undrain(changes& c) {
     }
 }
 
-/// Makes room for `missing` beside what is free; false when that cannot be done now.
-bool adapter_table::impl::evict_for(
-    room missing, room free, time_point oldest, time_point now, changes& c) {
+void adapter_table::impl::check_at(time_point when) {
+    next_check = next_check ? std::min(*next_check, when) : when;
+}
+
+/// From whom a slot may be taken for one whose holder is about to have `more_slots` more: from
+/// those who have most, if that is as many; else it has to give one of its own. Not if it has none,
+/// or all of its own would not make room: nobody waits for ever.
+adapter_table::impl::givers adapter_table::impl::givers_for(
+    const record& who, std::size_t more_slots, const room& free) const {
+    if (!settings.shares_slots) return {who.holder, 0};
+    double most = 0;
+    for (const auto key : resident) {
+        const auto& r = records[key];
+        if (r.holder == who.holder || r.evictable == record::place::none) continue;
+        most = std::max(most, r.holder->level());
+    }
+    const bool has_memory = who.holder->memory + free.memory >= who.share;
+    const bool can_help_itself = who.holder->slots > 0 && has_memory;
+    if (can_help_itself && most < who.holder->level(more_slots)) return {who.holder, 0};
+    return {nullptr, most};
+}
+
+/// Whoever has not used an adapter for long does not keep it.
+bool adapter_table::impl::may_go(const record& r, const givers& from, time_point now) {
+    if (from.only != nullptr ? r.holder == from.only : r.holder->level() >= from.least_level) {
+        return true;
+    }
+    const auto kept_until = r.kept_since + slot_shares::keeps;
+    if (kept_until <= now) return true;
+    check_at(kept_until);
+    return false;
+}
+
+/// Makes room for `missing` beside what is free, if that can be done now.
+///
+/// \param more_slots that the holder of `who` is about to have, this one included.
+adapter_table::impl::eviction adapter_table::impl::evict_for(
+    record& who, std::size_t more_slots, room missing, room free, time_point now, changes& c) {
     auto found = leaving_room(false);
     found.slots += free.slots;
     found.memory += free.memory;
     const auto is_enough = [&] {
         return found.slots >= missing.slots && found.memory >= missing.memory;
     };
+    if (is_enough()) return eviction::enough;
+    const auto from = givers_for(who, more_slots, free);
     // Idle ones first, the least worth keeping; then the one that has been ready longest, but only
     // for who has waited a while: meanwhile one may become idle, and nobody has to wait for a
     // drain.
@@ -178,24 +223,34 @@ bool adapter_table::impl::evict_for(
         found.memory += records[key].share;
         chosen.push_back(key);
     };
-    for (const auto& [rank, key] : idle) {
-        if (is_enough()) break;
-        choose(key);
-    }
-    for (const auto& [since, key] : busy) {
-        if (is_enough()) break;
-        const auto free_from = std::max(
-            since + settings.cycle_time - drain_lead(), oldest + settings.cycle_time * 3 / 8);
-        if (free_from > now) {
-            next_check = next_check ? std::min(*next_check, free_from) : free_from;
-            break;
+    const auto choose_among = [&](const auto& may_go) {
+        const auto is_new = [&](adapter_key key) {
+            return std::ranges::find(chosen, key) == chosen.end() && may_go(records[key]);
+        };
+        for (const auto& [rank, key] : idle) {
+            if (is_enough()) return;
+            if (is_new(key)) choose(key);
         }
-        choose(static_cast<adapter_key>(key));
-    }
+        for (const auto& [since, number] : busy) {
+            const auto key = static_cast<adapter_key>(number);
+            if (is_enough()) return;
+            if (!is_new(key)) continue;
+            const auto free_from = std::max(
+                since + settings.cycle_time - drain_lead(),
+                who.oldest + settings.cycle_time * 3 / 8);
+            if (free_from > now) return check_at(free_from);
+            choose(key);
+        }
+    };
+    choose_among([&](const record& r) { return may_go(r, from, now); });
+    // Those who have most have too little memory: nobody waits for ever.
+    const bool lacks_memory = found.slots >= missing.slots && !is_enough();
+    if (from.only == nullptr && lacks_memory) choose_among([](const record&) { return true; });
     // Not even all of them would do: nobody leaves for nothing.
-    if (!is_enough()) return false;
-    for (const auto key : chosen) drain(key, now, c);
-    return true;
+    if (!is_enough()) return from.only != nullptr ? eviction::not_its_share : eviction::nobody;
+    who.is_owed = from.only == nullptr;
+    for (const auto key : chosen) drain(key, *who.holder, now, c);
+    return eviction::enough;
 }
 
 /// A busy adapter leaves only when its running requests have ended: the drain starts so much
@@ -211,10 +266,12 @@ void adapter_table::impl::note_drained(record& r, time_point now) {
     drain_time = drain_time.count() == 0 ? took : (drain_time * 7 + took) / 8;
 }
 
-void adapter_table::impl::drain(adapter_key key, time_point now, changes& c) {
+void adapter_table::impl::drain(
+    adapter_key key, const slot_holder& by, time_point now, changes& c) {
     auto& r = records[key];
     if (r.running > 0) r.drained_since = now;
     r.state = adapter_state::draining;
+    r.is_given_away = r.holder != &by;
     draining.push_back(key);
     refresh(key);
     c.no_longer_ready.push_back(key);

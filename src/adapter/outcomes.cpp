@@ -168,10 +168,10 @@ void adapter_table::shards_lost(
         auto& r = t.records[key];
         if (!r.is_used || r.is_permanent) continue;
         if (r.state == adapter_state::ready) out.no_longer_ready.push_back(key);
-        t.want_load.erase(t.wish_of(key));
+        t.slots.unwant(*r.holder, t.wish_of(key));
         r.state = adapter_state::unknown;
         r.is_clean = !shards_were_up;
-        r.is_cleaning = false;
+        r.is_cleaning = r.is_owed = r.is_given_away = false;
         r.running = 0;
         r.failure = {};
         r.evictable = record::place::none;

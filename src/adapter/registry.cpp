@@ -41,7 +41,7 @@ std::string identity_of(const adapter_ref& ref) {
 
 adapter_table::impl::impl(
     table_settings s, std::span<const preloaded_adapter> preloaded, bool were_up)
-    : settings(s), shards_were_up(were_up) {
+    : settings(s), shards_were_up(were_up), slots(s.shares_slots, s.tenant_weights) {
     records.emplace_back();
     records[base_key].is_used = records[base_key].is_permanent = true;
     records[base_key].state = adapter_state::ready;
@@ -121,6 +121,7 @@ adapter_key adapter_table::impl::find_or_add(const adapter_ref& ref, time_point 
     r.last_used = now;
     r.index = free_indices.empty() ? next_index++ : *free_indices.begin();
     free_indices.erase(r.index);
+    hold(key, slots.of(ref.tenant), now);
     by_identity.emplace(std::move(identity), key);
     forgettable.insert({now, key});
     return key;
@@ -135,8 +136,42 @@ void adapter_table::impl::forget_least_used(changes& out) {
         free_indices.insert(r.index);
         free_keys.push_back(key);
         out.forgotten.emplace_back(key, r.index);
+        let_go(r);
         r = record{};
     }
+}
+
+/// From now on the adapter counts as that holder's.
+void adapter_table::impl::hold(adapter_key key, slot_holder& by, time_point now) {
+    auto& r = records[key];
+    r.kept_since = now;
+    if (r.holder == &by) return;
+    const bool is_wished = r.holder != nullptr && r.holder->wishes.contains(wish_of(key));
+    if (is_wished) slots.unwant(*r.holder, wish_of(key));
+    let_go(r);
+    r.holder = &by;
+    ++by.adapters;
+    if (r.takes_slot) slots.take_slot(by, r.share);
+    if (is_wished) slots.want(by, wish_of(key));
+}
+
+void adapter_table::impl::let_go(record& r) {
+    if (r.holder == nullptr) return;
+    if (r.takes_slot) slots.give_slot(*r.holder, r.share);
+    --r.holder->adapters;
+    slots.tidy(*r.holder);
+    r.holder = nullptr;
+}
+
+/// An adapter that several tenants use counts as one's: it goes over to one who has fewer slots, or
+/// when nobody has kept it for long. Who has about as few as its holder keeps it for both.
+void adapter_table::impl::asked_by(adapter_key key, const std::string& tenant, time_point now) {
+    auto& r = records[key];
+    auto& by = slots.of(tenant);
+    const bool is_kept = now - r.kept_since < slot_shares::keeps;
+    if (!is_kept || by.level(1) < r.holder->level()) hold(key, by, now);
+    if (&by == r.holder || by.level() <= r.holder->level(1)) r.kept_since = now;
+    slots.tidy(by);
 }
 
 }  // namespace truffula::adapter

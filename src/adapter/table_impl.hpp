@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapter/slot_shares.hpp"
 #include "truffula/adapter/adapter_table.hpp"
 #include "truffula/adapter/worth.hpp"
 
@@ -64,6 +65,12 @@ struct record {
     memory_share share = 0;
     worth value;
 
+    slot_holder* holder = nullptr;  ///< Whose slot it takes; none: base or preloaded.
+    time_point kept_since;          ///< Asked for by its holder, or by one with as few slots.
+    bool is_given_away = false;     ///< It leaves for another holder's adapter.
+    bool is_owed = false;           ///< Others left for it though they have fewer slots.
+    bool takes_slot = false;        ///< Counted so: on the shards, not pinned, not given away.
+
     // Where it stands among those that may be evicted.
     enum class place : std::uint8_t { none, idle, busy };
     place evictable = place::none;
@@ -83,7 +90,6 @@ struct adapter_table::impl {
         credential who;  // of a download
         time_point started;
     };
-    using wish = std::tuple<double, time_point, adapter_key>;
     using by_age = std::set<std::pair<time_point, std::uint64_t>>;
 
     impl(table_settings s, std::span<const preloaded_adapter> preloaded, bool shards_were_up);
@@ -95,6 +101,9 @@ struct adapter_table::impl {
     void reset_preloaded(std::span<const preloaded_adapter> preloaded, changes& out);
     void give_up_index(std::uint32_t index);
     void forget_least_used(changes& out);
+    void hold(adapter_key key, slot_holder& by, time_point now);
+    void let_go(record& r);
+    void asked_by(adapter_key key, const std::string& tenant, time_point now);
 
     // claims.cpp: which tokens may use them
     bool needs_token(const record& r) const;
@@ -121,10 +130,19 @@ struct adapter_table::impl {
         std::uint64_t memory = 0;
     };
     room leaving_room(bool is_gone) const;
-    void drain(adapter_key key, time_point now, changes& c);
+    void drain(adapter_key key, const slot_holder& by, time_point now, changes& c);
     void note_drained(record& r, time_point now);
     steady_clock::duration drain_lead() const;
-    bool evict_for(room missing, room free, time_point oldest, time_point now, changes& c);
+    enum class eviction : std::uint8_t { enough, nobody, not_its_share };
+    eviction evict_for(
+        record& who, std::size_t more_slots, room missing, room free, time_point now, changes& c);
+    struct givers {
+        const slot_holder* only;  // none: whoever has the least level, or a higher one
+        double least_level;
+    };
+    givers givers_for(const record& who, std::size_t more_slots, const room& free) const;
+    bool may_go(const record& r, const givers& from, time_point now);
+    void check_at(time_point when);
     call make_call(call_kind kind, adapter_key key, credential who, time_point now);
     std::size_t loads_under_way() const;
 
@@ -160,7 +178,7 @@ struct adapter_table::impl {
         return {c.turn, c.since, who};
     }
     std::set<download_place> want_download;  // claims not sent, by turn, then by age
-    std::set<wish> want_load;                // by the rank of their first waiter, then by its age
+    slot_shares slots;                       // and who waits for one
     by_age forgettable;                      // keys, by last use
     std::set<adapter_key> resident;          // loading, ready, draining, offloading
     std::vector<adapter_key> draining;       // in the order in which they were told to leave

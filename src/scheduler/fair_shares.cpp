@@ -59,17 +59,33 @@ share_ticket fair_shares::enter(
         const auto usual = static_cast<std::uint32_t>(std::lround(account->usual_output));
         t.expected_output = std::min(max_new_tokens, std::max(usual, 1U));
     }
+    t.is_batch = is_batch;
     const auto price = cost(input_tokens, t.expected_output);
     usual_cost_ = usual_cost_ == 0 ? price : usual_cost_ * memory + price * (1 - memory);
-    const auto paid = std::max(now_, account->finish) + price / account->weight;
-    // What can wait stands where its share has paid for it, all else where it begins to.
-    t.rank =
-        is_batch ? paid : std::max(now_, account->finish - credit * usual_cost_ / account->weight);
-    // What answers really cost corrects `finish`: an owner's requests stay in order all the same.
-    if (account->now.waiting > 0) t.rank = std::max(t.rank, account->last_rank);
-    account->last_rank = t.rank;
-    account->finish = paid;
+    t.rank = rank_of(t);
     return t;
+}
+
+/// What can wait stands where its share has paid for it, all else where it begins to.
+double fair_shares::rank_of(const share_ticket& t) const {
+    const auto& a = *t.account;
+    if (!t.is_batch) return std::max(now_, a.finish - credit * usual_cost_ / a.weight);
+    return std::max(now_, a.finish) + cost(t.input_tokens, t.expected_output) / a.weight;
+}
+
+void fair_shares::place(share_ticket& t) {
+    if (!t.account || std::exchange(t.is_placed, true)) return;
+    auto& a = *t.account;
+    t.rank = rank_of(t);
+    // What answers really cost corrects `finish`: an owner's requests stay in order all the same.
+    if (a.now.open > 0) t.rank = std::max(t.rank, a.last_rank);
+    a.last_rank = t.rank;
+    a.finish = std::max(now_, a.finish) + cost(t.input_tokens, t.expected_output) / a.weight;
+}
+
+void fair_shares::displace(share_ticket& t) {
+    left(t);
+    t.is_placed = false;
 }
 
 void fair_shares::pass_time(std::chrono::steady_clock::time_point now) {
@@ -147,7 +163,7 @@ void fair_shares::returned(const share_ticket& t) {
 }
 
 void fair_shares::left(const share_ticket& t) {
-    if (!t.account) return;
+    if (!t.account || !t.is_placed) return;
     t.account->finish -= cost(t.input_tokens, t.expected_output) / t.account->weight;
 }
 

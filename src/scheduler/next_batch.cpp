@@ -58,9 +58,10 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     budgets.has_tenant_salt = settings_.prefix_cache_salt == prefix_salt::tenant;
     budgets.hash_seed = settings_.hash_seed;
     room left{budgets, out_, blocks_};
-    const auto skipped = select(left, taken, now);
-    for (const auto key : skipped) update(key);
-    note_taken(skipped, taken, now);
+    const auto passed = select(left, taken, now);
+    for (const auto key : passed.without_room) update(key);
+    for (const auto key : passed.above_share) update(key);
+    note_taken(passed, taken, now);
     if (settings_.max_batch_size && out_.size() >= *settings_.max_batch_size) {
         call_held_by_ = wait_reason::batch_size;
     }
@@ -71,11 +72,15 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
 
 /// Keeps the accounts of a batch that is about to leave.
 void scheduler_state::note_taken(
-    std::span<const adapter_key> skipped, std::span<const scheduled_entry> taken, time_point now) {
-    for (const auto key : skipped) note_overtaken(key, taken, now);
+    const passed_heads& passed, std::span<const scheduled_entry> taken, time_point now) {
+    const auto has = [](const std::vector<adapter_key>& all, adapter_key key) {
+        return std::ranges::find(all, key) != all.end();
+    };
+    for (const auto key : passed.without_room) note_overtaken(key, taken, now);
     // Heads of adapters past their cycle time wait behind all others: the oldest counts, too.
+    // Whoever runs more than its share is not overtaken: it has had its turn.
     const auto oldest = policy_->oldest();
-    if (oldest && std::ranges::find(skipped, *oldest) == skipped.end()) {
+    if (oldest && !has(passed.without_room, *oldest) && !has(passed.above_share, *oldest)) {
         note_overtaken(*oldest, taken, now);
     }
     for (const auto& t : taken) queues_[t.key].last_served = now;
@@ -83,24 +88,27 @@ void scheduler_state::note_taken(
 }
 
 /// Takes what fits, in the policy's order; returns the adapters whose heads were looked past.
-std::vector<adapter_key> scheduler_state::select(
+scheduler_state::passed_heads scheduler_state::select(
     room& left, std::vector<scheduled_entry>& taken, time_point now) {
-    std::vector<adapter_key> skipped;
+    passed_heads passed;
     while (!settings_.max_batch_size || out_.size() < *settings_.max_batch_size) {
         const auto key = policy_->next(now, barrier(now));
-        if (!key || is_kept_for_others(*key, left.total_tokens())) break;
-        if (auto chosen = take_front(*key, left)) {
+        if (!key) break;
+        const bool is_kept = is_kept_for_others(*key, left.total_tokens());
+        auto chosen = is_kept ? std::nullopt : take_front(*key, left);
+        if (chosen) {
             if (taken.empty()) taken.reserve(std::min(open_count_ + 1, usual_batch));
             shares_.taken(chosen->what.share);  // who is above its share may change with each
             taken.push_back(std::move(*chosen));
             update(*key);
             continue;
         }
-        skipped.push_back(*key);
+        (is_kept ? passed.above_share : passed.without_room).push_back(*key);
         policy_->withdraw(*key);  // until `update`: its younger requests do not pass it
-        if (skipped.size() > settings_.max_heads_passed) break;
+        const auto count = passed.above_share.size() + passed.without_room.size();
+        if (count > settings_.max_heads_passed) break;
     }
-    return skipped;
+    return passed;
 }
 
 std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room& left) {

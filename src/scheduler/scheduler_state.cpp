@@ -26,6 +26,18 @@ std::string owner_of(const adapter::adapter_ref& ref, adapter_key key) {
     return ref.tenant == nobody ? "adapter " + std::to_string(key) : "tenant " + ref.tenant;
 }
 
+using queue_node = std::map<queue_place, entry>::node_type;
+
+/// Takes all out: those that have no places yet are not in order, for their ranks are guesses of
+/// different times.
+std::vector<queue_node> extract_by_arrival(std::map<queue_place, entry>& from) {
+    std::vector<queue_node> all;
+    all.reserve(from.size());
+    while (!from.empty()) all.push_back(from.extract(from.begin()));
+    std::ranges::sort(all, {}, [](const queue_node& one) { return one.mapped().id; });
+    return all;
+}
+
 error too_large(const char* what, std::uint64_t given, const char* limit, std::uint64_t allowed) {
     return {
         errc::validation,
@@ -148,14 +160,20 @@ void scheduler_state::enqueue(entry e, time_point now) {
             e.what->input_length,
             e.what->stopping.max_new_tokens);
     }
-    const place where{joined->key, joined->pending, e.share.rank};
-    insert(std::move(e), where);
+    insert(std::move(e), {joined->key, joined->pending});
     update(joined->key);
 }
 
 void scheduler_state::insert(entry e, place where) {
     auto& queue = queue_of(where.key);
     const auto id = e.id;
+    const bool is_open = queue.is_open && where.pending == 0;
+    if (is_open) {
+        shares_.place(e.share);
+    } else {
+        shares_.displace(e.share);
+    }
+    where.rank = e.share.rank;
     where.is_pooled = e.what->kind != inference::task::generate;
     where_[id] = where;
     if (e.deadline) deadlines_.insert({*e.deadline, id});
@@ -169,7 +187,7 @@ void scheduler_state::insert(entry e, place where) {
     if (where.is_pooled) return insert_pooled(std::move(e), where.key);
     remember_overtaken(e, where.key);
     const auto at = queue.granted.emplace(e.place(), std::move(e)).first;
-    if (queue.is_open) {
+    if (is_open) {
         count_open(queue, at->second);
         runnable_ = true;
     }
@@ -262,10 +280,28 @@ void scheduler_state::set_open(adapter_key key, bool is_open, time_point now) {
     set_pooled_open(queue, key);
     if (is_open) {
         queue.open_since = now;
-        for (const auto& [id, e] : queue.granted) count_open(queue, e);
+        place_all(queue, key);
+        for (const auto& [at, e] : queue.granted) count_open(queue, e);
         runnable_ = runnable_ || !queue.granted.empty();
     } else {
-        for (const auto& [id, e] : queue.granted) uncount_open(queue, e);
+        for (auto& [at, e] : queue.granted) {
+            uncount_open(queue, e);
+            shares_.displace(e.share);
+        }
+    }
+}
+
+/// They may be scheduled: under `fair` they take their places now, in the order of arrival.
+void scheduler_state::place_all(adapter_queue& queue, adapter_key key) {
+    if (!settings_.is_fair) return;
+    for (auto& one : extract_by_arrival(queue.granted)) {
+        auto& e = one.mapped();
+        const bool is_starved = starved_.erase(e.place()) > 0;
+        shares_.place(e.share);
+        where_.at(e.id).rank = e.share.rank;
+        if (is_starved) starved_[e.place()] = key;
+        one.key() = e.place();
+        queue.granted.insert(std::move(one));
     }
 }
 
@@ -276,7 +312,9 @@ void scheduler_state::apply(const adapter::changes& c, time_point now) {
         auto waiting = queue_of(g.key).pending.extract(g.who);
         if (!waiting) continue;
         table_.set_pending(g.key, g.who, 0);
-        for (auto& [at, e] : waiting.mapped()) insert(std::move(e), {g.key, 0, at.rank});
+        for (auto& one : extract_by_arrival(waiting.mapped())) {
+            insert(std::move(one.mapped()), {g.key, 0});
+        }
         update(g.key);
     }
     for (const auto& r : c.refused) {

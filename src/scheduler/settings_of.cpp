@@ -44,6 +44,8 @@ scheduler_settings settings_of(const config::settings& s) {
     to.prefix_cache_salt =
         s.scheduling.prefix_cache_salt == "tenant" ? prefix_salt::tenant : prefix_salt::none;
     to.adapters = table_settings(s);
+    to.adapters.shares_slots = to.is_fair;
+    to.adapters.tenant_weights = to.shares.tenant_weights;
     return to;
 }
 

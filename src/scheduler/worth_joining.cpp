@@ -100,8 +100,8 @@ bool scheduler_state::is_kept_for_others(adapter_key key, std::uint64_t total_to
 bool scheduler_state::is_worth_joining(
     const join_terms& terms, std::size_t could, time_point now) const {
     const auto all = who_waits(now);
-    if (!terms.weigh || could >= all.count) return terms.allow(all);
-    if (terms.allow(spare_.limit(all, could))) return true;
+    if (!terms.weigh) return terms.allow(all);
+    if (terms.allow(could >= all.count ? all : spare_.limit(all, could))) return true;
     return settings_.is_fair && terms.allow(who_waits_within_share(now));
 }
 

@@ -148,7 +148,8 @@ int goals(const options& o) {
     if (!o.simulated.costs.overlap) return 0;
     const auto fair = read_settings("", overlaid(flood_settings("fair"), o.router_options));
     if (!fair) return fail(fair.error().detail);
-    print_flood_goal(std::cout, {router_kind::truffula, *fair, o.simulated.costs, {}, {}}, o.seeds);
+    print_flood_goals(
+        std::cout, {router_kind::truffula, *fair, o.simulated.costs, {}, {}}, o.seeds);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,6 +43,8 @@ struct table_settings {
     std::size_t max_known_adapters = 10'000;      ///< Neither resident nor waited for.
     std::size_t max_downloads_per_tenant = 1024;  ///< Waiting or running at a time.
     std::vector<adapter_ref> pinned;  ///< Loaded before anybody asks, and never evicted.
+    bool shares_slots = false;        ///< Among tenants; else whoever asks first has them.
+    std::map<std::string, double> tenant_weights;  ///< Of that; a tenant not named has 1.
 };
 
 enum class adapter_state : std::uint8_t {

@@ -34,7 +34,7 @@ struct share_usage {
 struct share_account {
     double weight = 1;
     double finish = 0;         ///< Virtual time at which all that it has asked for is served.
-    double last_rank = 0;      ///< Of the request that queued last.
+    double last_rank = 0;      ///< Of the request that took its place last.
     double usual_output = -1;  ///< Tokens; below 0: not known.
 
     share_usage now;
@@ -47,6 +47,8 @@ struct share_account {
 struct share_ticket {
     std::shared_ptr<share_account> account;  ///< None: the policy knows no shares.
     double rank = 0;                         ///< Virtual time at which it starts; least first.
+    bool is_placed = false;                  ///< Its cost counts; else the rank is a guess.
+    bool is_batch = false;                   ///< Of the class `batch`.
     std::uint32_t input_tokens = 0;
     std::uint32_t expected_output = 0;
 };
@@ -68,13 +70,21 @@ public:
 
     explicit fair_shares(share_settings s) : settings_(std::move(s)) {}
 
-    /// A request of `owner` queues; `tenant` names its weight.
+    /// A request of `owner` comes; `tenant` names its weight.
     share_ticket enter(
         const std::string& owner,
         const std::string& tenant,
         inference::priority priority,
         std::uint32_t input_tokens,
         std::uint32_t max_new_tokens);
+
+    /// The request may be scheduled from now on: it takes its place behind those of its owner that
+    /// did before. No earlier: virtual time goes on without those whose adapter is not ready, and
+    /// whoever has many of them would come back with places before all others.
+    void place(share_ticket& t);
+
+    /// It may not be scheduled any more, for now: it costs nothing, and takes another place then.
+    void displace(share_ticket& t);
 
     /// It is `now`: owners that have been idle for long are active no more.
     void pass_time(std::chrono::steady_clock::time_point now);
@@ -106,6 +116,7 @@ public:
     std::size_t accounts() const { return accounts_.size(); }
 
 private:
+    double rank_of(const share_ticket& t) const;
     template <class Change>
     void change(share_account& a, Change how);
     void note_seen(share_account& a);

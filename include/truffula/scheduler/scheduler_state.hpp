@@ -189,6 +189,9 @@ private:
         std::uint64_t held_in = 0;
     };
     struct place {
+        place(adapter_key k, adapter::credential p) : key(k), pending(p) {}
+        place() = default;
+
         adapter_key key = adapter::base_key;
         adapter::credential pending = 0;
         double rank = 0;
@@ -206,6 +209,7 @@ private:
     void fail_all(entry_queue& queue, const error& why);
     void apply(const adapter::changes& c, time_point now);
     void set_open(adapter_key key, bool is_open, time_point now);
+    void place_all(adapter_queue& queue, adapter_key key);
     void count_open(const adapter_queue& queue, const entry& e);
     void uncount_open(const adapter_queue& queue, const entry& e);
     waiting_now who_waits(time_point now) const;
@@ -224,14 +228,15 @@ private:
     void note_held(adapter_queue& queue, wait_reason by) const;
     void update(adapter_key key);
     void note_in_use(std::span<const adapter_key> in_use, time_point now);
-    std::vector<adapter_key> select(
-        room& left, std::vector<scheduled_entry>& taken, time_point now);
+    struct passed_heads {
+        std::vector<adapter_key> without_room;
+        std::vector<adapter_key> above_share;
+    };
+    passed_heads select(room& left, std::vector<scheduled_entry>& taken, time_point now);
     std::optional<scheduled_entry> take_front(adapter_key key, room& left);
     std::optional<entry> remove(request_id id);
     void note_taken(
-        std::span<const adapter_key> skipped,
-        std::span<const scheduled_entry> taken,
-        time_point now);
+        const passed_heads& passed, std::span<const scheduled_entry> taken, time_point now);
     void note_overtaken(adapter_key key, std::span<const scheduled_entry> taken, time_point now);
     queue_place barrier(time_point now);
     void mark_running(std::span<const scheduled_entry> taken, time_point now);

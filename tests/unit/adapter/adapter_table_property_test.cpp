@@ -98,6 +98,8 @@ private:
         s.last_backoff = 400ms;
         s.max_known_adapters = 2 + seed % 3;
         s.max_downloads_per_tenant = 1 + seed % 5;
+        s.shares_slots = seed / 12 % 2 == 1;
+        s.tenant_weights = {{"blue", 2.0}};
         return s;
     }
 

@@ -1,53 +1,24 @@
 #include "truffula/scheduler/fair_shares.hpp"
 
-#include "support/scheduler_world.hpp"
-
 #include <catch2/catch.hpp>
 
-#include <map>
+#include <string>
+#include <vector>
 
 using namespace truffula;
 using namespace std::chrono_literals;
 using inference::priority;
 using scheduler::fair_shares;
 using scheduler::share_settings;
-using test::scheduler_world;
 
 namespace {
 
 scheduler::share_ticket enter(
     fair_shares& f, const std::string& tenant, priority p = priority::interactive) {
-    return f.enter(tenant, tenant, p, 100, 50);
+    auto ticket = f.enter(tenant, tenant, p, 100, 50);
+    f.place(ticket);
+    return ticket;
 }
-
-scheduler::scheduler_settings fair(std::map<std::string, double> weights = {}) {
-    scheduler::scheduler_settings s;
-    s.is_fair = true;
-    s.shares.tenant_weights = std::move(weights);
-    return s;
-}
-
-scheduler::request_id submit(
-    scheduler_world& w,
-    const std::string& tenant,
-    const std::string& adapter = {},
-    priority p = priority::interactive) {
-    const auto id = w.next_id++;
-    auto e = w.make(id, {adapter, 10, 10});
-    auto ref = std::make_shared<adapter::adapter_ref>(*e.adapter);
-    ref->tenant = tenant;
-    e.adapter = std::move(ref);
-    auto what = std::make_shared<inference::request>(*e.what);
-    what->priority = p;
-    e.what = std::move(what);
-    w.state.submit(std::move(e), w.now);
-    w.drain();
-    return id;
-}
-
-}  // namespace
-
-namespace {
 
 /// The rank of the `n`-th request of an owner that asks for them at one time.
 double rank_of(fair_shares& f, const std::string& tenant, int n) {
@@ -98,15 +69,49 @@ TEST_CASE("fair shares: an owner's requests stay in order when their cost is cor
     std::vector<scheduler::share_ticket> tickets;
     for (int i = 0; i < 6; ++i) {
         tickets.push_back(f.enter("a", "a", priority::interactive, 100, 5000));
+        f.place(tickets.back());
         f.queued(tickets.back());
+        f.opened(tickets.back(), 0us);
     }
     REQUIRE(tickets.back().rank > 0);
     for (int i = 0; i < 2; ++i) {
+        f.closed(tickets[i], 0us);
         f.unqueued(tickets[i]);
         f.taken(tickets[i]);
         f.ended(tickets[i], 1);  // they were expected to cost far more
     }
     CHECK(enter(f, "a").rank >= tickets.back().rank);
+}
+
+TEST_CASE("fair shares: who could not be scheduled comes back behind those now served") {
+    fair_shares f{{}};
+    std::vector<scheduler::share_ticket> stuck;
+    for (int i = 0; i < 20; ++i) {
+        stuck.push_back(f.enter("stuck", "stuck", priority::interactive, 100, 50));
+    }
+    scheduler::share_ticket served;
+    for (int i = 0; i < 100; ++i) {
+        served = enter(f, "other");
+        f.taken(served);
+    }
+    for (auto& t : stuck) f.place(t);
+    CHECK(stuck.front().rank == served.rank);
+    CHECK(stuck.back().rank > enter(f, "third").rank);
+    f.place(stuck.front());  // it has its place
+    CHECK(stuck.front().rank == served.rank);
+}
+
+TEST_CASE("fair shares: who cannot be scheduled any more costs nothing", "[scheduler]") {
+    fair_shares f{{}};
+    std::vector<scheduler::share_ticket> all;
+    for (int i = 0; i < 20; ++i) all.push_back(enter(f, "a"));
+    for (auto& t : all) f.displace(t);
+    f.displace(all.front());
+    f.left(all.front());
+    CHECK(enter(f, "a").rank == 0);
+    CHECK(all.back().rank > 0);
+    f.place(all.back());
+    CHECK(all.back().rank == 0);
 }
 
 TEST_CASE("fair shares: who runs more than its share is above it", "[scheduler]") {
@@ -167,31 +172,6 @@ TEST_CASE("fair shares: who runs more than its share is above it", "[scheduler]"
     }
 }
 
-TEST_CASE("fair: the last places are kept from who runs more than its share", "[scheduler]") {
-    auto settings = fair();
-    settings.max_batch_size = 32;
-    scheduler_world w{scheduler_world::limits(100'000, 100'000), std::move(settings)};
-    scheduler::request_id last = 0;
-    for (int i = 0; i < 100; ++i) last = submit(w, "flood");
-    const auto light = submit(w, "other");
-    const auto first = w.next({}, 100'000, 100'000);
-    CHECK(first.size() == 30);  // of 32 a sixteenth is kept
-    CHECK(std::count(first.begin(), first.end(), light) == 1);
-    CHECK(w.next({}, 100'000, 100'000).empty());
-    CHECK(name_of(*w.state.why_waiting(last)) == "share");
-    const auto second = submit(w, "other");
-    const auto third = submit(w, "other");
-    CHECK(w.next({}, 100'000, 100'000) == std::vector<scheduler::request_id>{second, third});
-}
-
-TEST_CASE("fair: a lone tenant gets all places", "[scheduler]") {
-    auto settings = fair();
-    settings.max_batch_size = 32;
-    scheduler_world w{scheduler_world::limits(100'000, 100'000), std::move(settings)};
-    for (int i = 0; i < 100; ++i) submit(w, "flood");
-    CHECK(w.next({}, 100'000, 100'000).size() == 32);
-}
-
 TEST_CASE("fair shares: what an answer really cost counts", "[scheduler]") {
     fair_shares f{{}};
     const auto brief = enter(f, "brief");
@@ -220,98 +200,4 @@ TEST_CASE("fair shares: owners that are level with the others are forgotten", "[
         f.ended(t, 50);
     }
     CHECK(f.accounts() < 3 * fair_shares::most_resting);
-}
-
-TEST_CASE("fair: a tenant that floods does not hold up another", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair()};
-    for (int i = 0; i < 1000; ++i) submit(w, "flood");
-    w.next({}, 100);  // ten of them
-    const auto other = submit(w, "other");
-    const auto batch = w.next({}, 20);
-    CHECK(std::count(batch.begin(), batch.end(), other) == 1);
-}
-
-TEST_CASE("fair: it holds for those who flood through many adapters, too", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair()};
-    for (int i = 0; i < 60; ++i) submit(w, "flood", "a" + std::to_string(i));
-    submit(w, "other", "b");
-    w.run_calls();
-    w.next({}, 100);
-    const auto other = submit(w, "other", "b");
-    const auto batch = w.next({}, 20);
-    CHECK(std::count(batch.begin(), batch.end(), other) == 1);
-}
-
-TEST_CASE("fair: without a tenant's name adapters have the shares", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair()};
-    for (int i = 0; i < 100; ++i) submit(w, "default", "a");
-    submit(w, "default", "b");
-    w.run_calls();
-    w.next({}, 100);
-    const auto other = submit(w, "default", "b");
-    const auto batch = w.next({}, 20);
-    CHECK(std::count(batch.begin(), batch.end(), other) == 1);
-}
-
-TEST_CASE("fair: tenants get shares by their weights", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair({{"acme", 4}})};
-    std::map<scheduler::request_id, std::string> tenant;
-    for (int i = 0; i < 200; ++i) {
-        for (const auto* name : {"acme", "other"}) tenant[submit(w, name)] = name;
-    }
-    int acme = 0;
-    for (int i = 0; i < 10; ++i) {
-        for (const auto id : w.next({}, 100)) acme += tenant[id] == "acme" ? 1 : 0;
-        w.end_all();
-    }
-    CHECK(acme >= 76);  // 80, but for what each has in advance
-    CHECK(acme <= 84);
-}
-
-TEST_CASE("fair: requests of one tenant and adapter leave in arrival order", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair()};
-    std::vector<scheduler::request_id> sent;
-    for (int i = 0; i < 20; ++i) sent.push_back(submit(w, "a"));
-    CHECK(w.next() == sent);
-}
-
-TEST_CASE("fair: interactive requests go before a backlog of batch ones", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair()};
-    for (int i = 0; i < 50; ++i) submit(w, "a", {}, priority::batch);
-    const auto first = submit(w, "a");
-    const auto second = submit(w, "b");
-    const auto batch = w.next({}, 20);
-    CHECK(batch == std::vector<scheduler::request_id>{first, second});
-}
-
-TEST_CASE("fair: batch requests are served while interactive ones never end", "[scheduler]") {
-    scheduler_world w{scheduler_world::limits(), fair()};
-    const auto patient = submit(w, "a", {}, priority::batch);
-    int rounds = 0;
-    for (bool is_served = false; !is_served; ++rounds) {
-        REQUIRE(rounds < 50);
-        submit(w, "a");
-        submit(w, "b");
-        const auto batch = w.next({}, 10);  // one at a time
-        is_served = !batch.empty() && batch.front() == patient;
-        w.end_all();
-    }
-    CHECK(rounds > 10);
-}
-
-TEST_CASE("fair: who runs more than its share does not hold up another's join", "[scheduler]") {
-    auto settings = fair();
-    settings.max_batch_size = 32;
-    scheduler_world w{scheduler_world::limits(100'000, 100'000), std::move(settings)};
-    for (int i = 0; i < 100; ++i) submit(w, "flood");
-    submit(w, "other");
-    w.next({}, 100'000, 100'000);
-    scheduler::join_terms terms;
-    terms.weigh = {w.running.size(), 10ms, 0ms, 1.0F};
-    const auto light = submit(w, "other");
-    // Its one running request loses 10 ms; the 29 of the flood do not count.
-    w.now += 9ms;
-    CHECK(w.next(terms, 100'000, 100'000).empty());
-    w.now += 1ms;
-    CHECK(w.next(terms, 100'000, 100'000) == std::vector<scheduler::request_id>{light});
 }

@@ -44,6 +44,8 @@ inline scheduler::scheduler_settings random_settings(std::uint64_t seed) {
     if (seed % 11 < 4) s.prefix_cache_salt = scheduler::prefix_salt::tenant;
     s.cycle_time = 100ms;
     if (seed % 2 == 0) s.max_batch_size = 1 + seed / 4 % 6;
+    s.adapters.shares_slots = s.is_fair;
+    s.adapters.tenant_weights = s.shares.tenant_weights;
     s.adapters.max_active_adapters = 1 + seed % 3;
     s.adapters.cycle_time = 100ms;
     s.adapters.first_backoff = 50ms;
