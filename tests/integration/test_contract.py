@@ -347,6 +347,16 @@ def test_info_tells_the_commit_that_was_built(router):
         assert sha is None or sha
 
 
+def test_info_tells_the_numbers_in_force_when_joining_is_weighed(sims, routers):
+    # As the launcher passes them, always; weighing knows no smallest batch.
+    options = {"--waiting-served-ratio": 0.5, "--max-waiting-tokens": 15}
+    by_ratio = routers(sims(), options).http.get("/info").json()
+    assert (by_ratio["waiting_served_ratio"], by_ratio["max_waiting_tokens"]) == (0.5, 15)
+    weighed = routers(sims(), options, config="batching:\n  join: auto\n")
+    weighed = weighed.http.get("/info").json()
+    assert (weighed["waiting_served_ratio"], weighed["max_waiting_tokens"]) == (0.0, 15)
+
+
 def test_tokenize_with_and_without_a_tokenizer(sims, routers, router):
     answer = router.http.post("/tokenize", {"inputs": "a"})
     assert answer.status == 404
