@@ -1,4 +1,4 @@
-// The scheduler's question and the block allocator, without threads.
+// The scheduler's questions, without threads: the next batch, and the adapter calls that are due.
 #include "bench/figures.hpp"
 #include "truffula/scheduler/scheduler_state.hpp"
 
@@ -32,17 +32,25 @@ public:
     bool abandoned() const noexcept override { return false; }
 };
 
-/// Waiting requests, spread over adapters that are all ready.
+/// What is asked of: adapters, the slots for them, and tenants, who own them in turn.
+struct size {
+    std::size_t adapters;
+    std::size_t slots;
+    std::size_t tenants;  ///< 0: none is named, adapters have the shares
+};
+
+/// Waiting requests, spread over adapters; as many of these as have slots are ready.
 class queue {
 public:
-    queue(std::size_t adapters, bool is_fair) : state_(settings(adapters, is_fair), limits()) {
-        for (std::size_t i = 0; i < adapters; ++i) {
+    queue(size of, bool is_fair) : state_(settings(of, is_fair), limits()) {
+        for (std::size_t i = 0; i < of.adapters; ++i) {
             auto ref = std::make_shared<adapter::adapter_ref>();
             ref->what.ids = {"adapter-" + std::to_string(i)};
             ref->from = adapter::source::local;
+            if (of.tenants > 0) ref->tenant = "tenant-" + std::to_string(i % of.tenants);
             refs_.push_back(std::move(ref));
         }
-        for (std::size_t i = 0; i < waiting; ++i) submit(i % adapters);
+        for (std::size_t i = 0; i < waiting; ++i) submit(i % of.adapters);
         load_adapters();
     }
 
@@ -53,24 +61,40 @@ public:
             state_.next_batch({}, std::nullopt, batch_size * input_tokens, 1'000'000'000, now_);
         const microseconds passed = clock_type::now() - started;
         if (batch.size() != batch_size) throw std::runtime_error("a batch of another size");
-        now_ += std::chrono::milliseconds{10};
-        for (const auto& e : batch)
-            state_.ended(input_tokens, new_tokens, e.what.share, new_tokens);
-        std::uniform_int_distribution<std::size_t> any{0, refs_.size() - 1};
-        for (std::size_t i = 0; i < batch_size; ++i) submit(any(random_));
+        end(batch);
+        return passed.count();
+    }
+
+    /// Microseconds of one `due`, while the batches before it use their adapters.
+    double ask_for_calls() {
+        auto batch = state_.next_batch({}, {}, batch_size * input_tokens, 1'000'000'000, now_);
+        end(batch);
+        const auto started = clock_type::now();
+        const auto due = state_.due(now_, 1);
+        const microseconds passed = clock_type::now() - started;
+        for (const auto& call : due) state_.finished(call.id, adapter::memory_share{0}, now_);
         return passed.count();
     }
 
 private:
-    static scheduler::scheduler_settings settings(std::size_t adapters, bool is_fair) {
+    static scheduler::scheduler_settings settings(size of, bool is_fair) {
         scheduler::scheduler_settings s;
-        s.is_fair = is_fair;  // no tenant is named: adapters have the shares
-        s.adapters.max_active_adapters = adapters;
-        s.adapters.max_known_adapters = adapters;
-        s.adapters.download_concurrency = adapters;
-        s.adapters.load_concurrency = adapters;
-        s.adapters.max_downloads_per_tenant = adapters;
+        s.is_fair = is_fair;
+        s.adapters.shares_slots = is_fair;
+        s.adapters.max_active_adapters = of.slots;
+        s.adapters.max_known_adapters = of.adapters;
+        s.adapters.download_concurrency = of.adapters;
+        s.adapters.load_concurrency = of.adapters;
+        s.adapters.max_downloads_per_tenant = of.adapters;
         return s;
+    }
+
+    void end(const std::vector<scheduler::scheduled_entry>& batch) {
+        now_ += std::chrono::milliseconds{10};
+        for (const auto& e : batch)
+            state_.ended(input_tokens, new_tokens, e.what.share, new_tokens);
+        std::uniform_int_distribution<std::size_t> any{0, refs_.size() - 1};
+        for (std::size_t i = 0; i < batch.size(); ++i) submit(any(random_));
     }
     static scheduler::shard_limits limits() {
         scheduler::shard_limits l;
@@ -118,7 +142,7 @@ void ask_scheduler(const std::string& policy) {
     double smallest = 0;
     double worst = 0;
     for (const auto adapters : sizes) {
-        queue q{adapters, policy == "fair"};
+        queue q{{adapters, adapters, 0}, policy == "fair"};
         for (std::size_t i = 0; i < 200; ++i) q.ask();
         std::vector<double> times;
         for (std::size_t i = 0; i < calls; ++i) times.push_back(q.ask());
@@ -134,12 +158,26 @@ void ask_scheduler(const std::string& policy) {
     bench::judge(policy + ": median, from 10 to 10000 adapters", worst / smallest, growth, "x");
 }
 
+void ask_for_calls(const std::string& policy, std::size_t tenants) {
+    queue q{{10'000, 1'024, tenants}, policy == "fair"};
+    for (std::size_t i = 0; i < 200; ++i) q.ask_for_calls();
+    std::vector<double> times;
+    for (std::size_t i = 0; i < calls; ++i) times.push_back(q.ask_for_calls());
+    bench::report(
+        "due, " + policy + ", 10000 adapters, 1024 slots, " + std::to_string(tenants) + " tenants",
+        "us",
+        times);
+}
+
 }  // namespace
 
 int main() {
     try {
         ask_scheduler("fifo");
         ask_scheduler("fair");
+        ask_for_calls("fifo", 0);
+        for (const std::size_t tenants : {1, 10, 100, 1'000, 10'000})
+            ask_for_calls("fair", tenants);
         return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
