@@ -9,7 +9,6 @@ namespace truffula::api {
 namespace {
 
 constexpr std::string_view malformed = "Failed to parse the request body as JSON: ";
-constexpr std::string_view mistyped = "Failed to deserialize the JSON body into the target type: ";
 
 std::string expected(json_kind kind) {
     switch (kind) {
@@ -73,9 +72,7 @@ std::string json_reader::path() const {
 }
 
 bool json_reader::refuse(std::string reason) {
-    auto where = path();
-    auto text = std::string{mistyped} + where + (where.empty() ? "" : ": ") + reason;
-    failure_ = rejection{422, std::move(text), std::move(where), std::move(reason)};
+    failure_ = wrong_field(path(), std::move(reason));
     return false;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace truffula::api {
 namespace {
@@ -37,6 +38,13 @@ std::optional<rejection> read_json(
     nlohmann::json::sax_parse(
         body.begin(), body.end(), &reader, nlohmann::json::input_format_t::json, to_the_end);
     return reader.failure();
+}
+
+rejection wrong_field(std::string path, std::string reason) {
+    std::string text = "Failed to deserialize the JSON body into the target type: ";
+    if (!path.empty()) (text += path) += ": ";
+    text += reason;
+    return {422, std::move(text), std::move(path), std::move(reason)};
 }
 
 bool is_json_content_type(std::string_view value) noexcept {

@@ -157,6 +157,11 @@ def test_bad_requests_say_what_is_wrong(serving):
     assert answer.status == 400
     assert answer.json()["error"]["param"] == "input"
     assert "input 1" in answer.json()["error"]["message"]
+        for wrong in (5, [1, 2], [["a"]]):
+            refused = router.http.post("/v1/embeddings", {"model": "", "input": wrong})
+            assert refused.status == 422
+            assert refused.headers["content-type"] == "text/plain; charset=utf-8"
+            assert b"the target type: input: expected a string or" in refused.body
     wrong_size = {"model": "", "input": "a", "dimensions": 7}
     answer = router.http.post("/v1/embeddings", wrong_size)
     assert answer.status == 400

@@ -696,6 +696,45 @@ def test_lorax_tools(replying):
     assert answer.json()["error"] == "Tool error: Response format and tools are mutually exclusive"
 
 
+@pytest.mark.parametrize(
+    "reply,words",
+    [
+        ('{"answer": 42}', "No function found in generated text"),
+        ('{"function": {"place": "Lyon"}}', "No _name found in generated text"),
+        ('{"function": {"_name": "no_tool"}}', "No `content` found in generated text"),
+        ('{"function": {"_name": "gone"}}', "Tool with name gone not found"),
+        ("Lyon", "Failed to parse generated text: "),
+    ],
+)
+def test_lorax_replies_that_are_no_calls(replying, reply, words):
+    router, _, _ = replying(reply, "lorax")
+    body = {"model": "", "messages": USER, "tools": TOOLS, "max_tokens": 100}
+    answer = router.http.post("/v1/chat/completions", body)
+    assert answer.status == 422
+    assert answer.json()["error"].startswith("Tool error: " + words)
+    assert answer.json()["error_type"] == "tool_error"
+
+
+@pytest.mark.parametrize(
+    "tools,where",
+    [
+        (5, "tools"),
+        ([5], "tools[0]"),
+        ([{"function": {"name": "f"}}], "tools[0].type"),
+        ([{"type": "function"}], "tools[0].function"),
+        ([{"type": "function", "function": {}}], "tools[0].function.name"),
+    ],
+)
+def test_lorax_tools_that_cannot_be_read(lorax, tools, where):
+    router, _ = lorax
+    body = {"model": "", "messages": USER, "tools": tools}
+    answer = router.http.post("/v1/chat/completions", body)
+    assert answer.status == 422
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    start = "Failed to deserialize the JSON body into the target type: "
+    assert answer.body.decode().startswith(f"{start}{where}: expected ")
+
+
 def test_lorax_words_about_tools(replying):
     router, group, _ = replying(CALL, "lorax")
     parts = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]

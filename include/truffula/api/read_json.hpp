@@ -31,6 +31,9 @@ struct rejection {
 std::optional<rejection> read_json(
     std::string_view body, const object_schema& schema, void* target);
 
+/// Why a body is not taken whose field at `path` cannot be what it is (422).
+rejection wrong_field(std::string path, std::string reason);
+
 /// True for `application/json` and `application/…+json`, in any case, with or without parameters.
 bool is_json_content_type(std::string_view value) noexcept;
 

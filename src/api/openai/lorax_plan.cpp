@@ -1,5 +1,6 @@
 #include "api/openai/plan_parts.hpp"
 #include "truffula/api/openai/messages.hpp"
+#include "truffula/api/read_json.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -26,12 +27,29 @@ std::optional<rejection> read_lorax_choice(const text_or_json& given, text::tool
             return std::nullopt;
         }
     }
-    return rejection{
-        422,
-        "Failed to deserialize the JSON body into the target type: tool_choice: expected a string "
-        "or {\"Function\":{\"name\":…}}",
-        "tool_choice",
-        "expected a string or {\"Function\":{\"name\":…}}"};
+    return wrong_field("tool_choice", R"(expected a string or {"Function":{"name":…}})");
+}
+
+// What is no list of tools is a body that cannot be read. What a tool may be is another matter.
+std::optional<rejection> check_lorax_tools(const raw_json& given) {
+    const auto tools = json::parse(given.text);
+    if (!tools.is_array()) return wrong_field("tools", "expected an array of tools");
+    for (std::size_t i = 0; i < tools.size(); ++i) {
+        const auto where = "tools[" + std::to_string(i) + "]";
+        const auto& tool = tools[i];
+        if (!tool.is_object()) return wrong_field(where, "expected an object");
+        if (!tool.contains("type") || !tool["type"].is_string()) {
+            return wrong_field(where + ".type", "expected a string");
+        }
+        const auto function = tool.find("function");
+        if (function == tool.end() || !function->is_object()) {
+            return wrong_field(where + ".function", "expected an object");
+        }
+        if (!function->contains("name") || !(*function)["name"].is_string()) {
+            return wrong_field(where + ".function.name", "expected a string");
+        }
+    }
+    return std::nullopt;
 }
 
 // Types have two names there, and a schema may be left out altogether. A wrong format is a field
@@ -52,12 +70,8 @@ std::optional<rejection> plan_lorax_format(
         }
     }
     const auto f = read_response_format({format.dump()}, to);
-    if (!f) return std::nullopt;
-    return rejection{
-        422,
-        "Failed to deserialize the JSON body into the target type: " + f->param + ": " + f->message,
-        f->param,
-        f->message};
+    if (f) return wrong_field(f->param, f->message);
+    return std::nullopt;
 }
 
 // A LoRAX router loses the words about tools where the last message is a plain text.
@@ -117,6 +131,7 @@ std::optional<rejection> plan_lorax_chat(
     chat.guideline = std::move(body.guideline);
     chat.tool_prompt = std::move(body.tool_prompt);
     if (is_given(body.tools)) {
+        if (auto r = check_lorax_tools(*body.tools)) return r;
         chat.tools = std::move(body.tools->text);
         chat.hears_of_tools = !ends_in_plain_text(body.messages);
     }

@@ -1,5 +1,7 @@
 #include "truffula/api/openai/messages.hpp"
 
+#include "truffula/api/read_json.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -130,12 +132,6 @@ refused read_message(json& message, const std::string& where, std::string& image
     return std::nullopt;
 }
 
-rejection mistyped(std::string path, const std::string& reason) {
-    const auto where = path + ": ";
-    auto text = "Failed to deserialize the JSON body into the target type: " + where + reason;
-    return {422, std::move(text), std::move(path), reason};
-}
-
 }  // namespace
 
 std::optional<fault> read_messages(const raw_json& given, std::string& to, std::string& image_at) {
@@ -152,18 +148,18 @@ std::optional<fault> read_messages(const raw_json& given, std::string& to, std::
 
 std::optional<rejection> read_lorax_messages(const raw_json& given, std::string& to) {
     const auto messages = json::parse(given.text);
-    if (!messages.is_array()) return mistyped("messages", "expected an array of objects");
+    if (!messages.is_array()) return wrong_field("messages", "expected an array of objects");
     auto kept = json::array();
     for (std::size_t i = 0; i < messages.size(); ++i) {
         const auto where = indexed("messages", i);
         const auto& message = messages[i];
-        if (!message.is_object()) return mistyped(where, "expected an object");
-        if (!has_text(message, "role")) return mistyped(where + ".role", "expected a string");
+        if (!message.is_object()) return wrong_field(where, "expected an object");
+        if (!has_text(message, "role")) return wrong_field(where + ".role", "expected a string");
         content_text read;
         const auto content = message.find("content");
         if (content != message.end() && !content->is_null()) {
             const auto f = read_content(*content, where + ".content", read);
-            if (f) return mistyped(f->param, f->message);
+            if (f) return wrong_field(f->param, f->message);
         }
         json one{{"role", message["role"]}, {"content", std::move(read.text)}};
         if (has_text(message, "name")) one["name"] = message["name"];

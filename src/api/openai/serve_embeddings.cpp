@@ -111,10 +111,14 @@ asio::awaitable<http::response> serve_embeddings(shared_services with, shared_re
         co_return fault_response(describe_fault(read.error()));
     }
     if (read->refused) co_return refusal(*with, std::move(*read->refused));
-    with->observer->counted();
     auto body = std::move(read->body);
     std::vector<embedding_input> inputs;
     auto wrong = read_inputs(std::move(body.input), !is_lorax(*with), inputs);
+    if (wrong && is_lorax(*with)) {
+        co_return rejection_response(
+            wrong_field("input", "expected a string or an array of strings"));
+    }
+    with->observer->counted();
     if (!wrong && !is_lorax(*with)) wrong = check_fields(body);
     if (wrong) {
         pooling_watch watch{with->observer};
