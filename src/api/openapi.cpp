@@ -71,6 +71,7 @@ private:
     }
 
     json value_of(const field& f) {
+        if (!f.shape.empty()) return json::parse(f.shape);
         switch (f.kind) {
             case json_kind::boolean: return {{"type", "boolean"}};
             case json_kind::u32: return integer<std::uint32_t>();
@@ -85,7 +86,7 @@ private:
             case json_kind::any:
             case json_kind::text_or_any: break;
         }
-        return f.shape.empty() ? json::object() : json::parse(f.shape);
+        return json::object();
     }
 
     static json text_of(const field& f) {

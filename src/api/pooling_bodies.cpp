@@ -20,10 +20,13 @@ constexpr std::array embed_fields{
     optional_field<&embed_body::parameters>("parameters", "Which adapter to use"),
 };
 
+// An empty list is an error of the server in LoRAX: no description should offer it.
 constexpr std::string_view input_shape =
-    R"({"oneOf":[{"type":"string"},{"type":"array","items":{"type":"string"}},)"
-    R"({"type":"array","items":{"type":"integer"}},)"
-    R"({"type":"array","items":{"type":"array","items":{"type":"integer"}}}]})";
+    R"({"oneOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}},)"
+    R"({"type":"array","minItems":1,"items":{"type":"integer"}},)"
+    R"({"type":"array","minItems":1,"items":{"type":"array","items":{"type":"integer"}}}]})";
+constexpr std::string_view texts_shape =
+    R"({"type":"array","minItems":1,"items":{"type":"string"}})";
 
 constexpr std::array embeddings_fields{
     required_field<&openai::input>(
@@ -44,7 +47,8 @@ constexpr std::array classify_fields{
 };
 
 constexpr std::array classify_batch_fields{
-    required_field<&classify_batch_body::inputs>("inputs", "Texts whose tokens are classified"),
+    required_field<&classify_batch_body::inputs>(
+        "inputs", "Texts whose tokens are classified", texts_shape),
 };
 
 }  // namespace

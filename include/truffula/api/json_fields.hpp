@@ -59,7 +59,7 @@ struct field {
     void* (*slot)(void* owner);
     const object_schema& (*object)();           ///< Of kind `object`: its own fields.
     std::span<const std::string_view> choices;  ///< Of kind `text`: all it may be; empty: any.
-    std::string_view shape;  ///< Of kinds `any`: a JSON Schema of what is read; empty: anything.
+    std::string_view shape;  ///< A JSON Schema of what is read; empty: as its kind says.
 };
 
 /// The fields of one kind of object; others are ignored. At most 64.
@@ -143,7 +143,7 @@ constexpr field required_field(
     return detail::make_field<Member>(name, presence::required, about, choices);
 }
 
-/// The same for a value of kind `any` or `text_or_any`, with its shape.
+/// The same with the shape of what is read.
 template <auto Member>
 constexpr field required_field(
     std::string_view name, std::string_view about, std::string_view shape) {

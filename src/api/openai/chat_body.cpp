@@ -9,12 +9,32 @@ using lorax = lorax_chat_body;
 constexpr std::string_view messages_shape =
     R"({"type":"array","minItems":1,"items":{"type":"object","required":["role"],"properties":{)"
     R"("role":{"type":"string","enum":["system","developer","user","assistant","tool"]},)"
-    R"("content":{"oneOf":[{"type":"string"},{"type":"null"},{"type":"array","items":)"
-    R"({"type":"object","required":["type"],"properties":{"type":{"type":"string",)"
-    R"("enum":["text","image_url","refusal"]},"text":{"type":"string"},"image_url":)"
-    R"({"type":"object","required":["url"],"properties":{"url":{"type":"string"}}}}}}]},)"
-    R"("name":{"type":"string"},"tool_calls":{"type":"array","items":{"type":"object"}},)"
-    R"("tool_call_id":{"type":"string"}}}})";
+    R"("content":{"oneOf":[{"type":"string"},{"type":"null"},{"type":"array","items":{"oneOf":[)"
+    R"({"type":"object","required":["type","text"],"properties":{"type":{"const":"text"},)"
+    R"("text":{"type":"string"}}},)"
+    R"({"type":"object","required":["type","image_url"],"properties":{"type":)"
+    R"({"const":"image_url"},"image_url":{"type":"object","required":["url"],"properties":)"
+    R"({"url":{"type":"string"}}}}},)"
+    R"({"type":"object","required":["type","refusal"],"properties":{"type":{"const":"refusal"},)"
+    R"("refusal":{"type":"string"}}}]}}]},)"
+    R"("name":{"type":"string"},"tool_call_id":{"type":"string"},)"
+    R"("tool_calls":{"type":"array","items":{"type":"object","required":["function"],)"
+    R"("properties":{"id":{"type":"string"},"type":{"const":"function"},"function":)"
+    R"({"type":"object","required":["name"],"properties":{"name":{"type":"string"},)"
+    R"("arguments":{"type":"string"}}}}}}},)"
+    R"("anyOf":[{"required":["content"],"properties":{"role":{"enum":["system","developer",)"
+    R"("user"]},"content":{"type":["string","array"]},"tool_calls":false}},)"
+    R"({"properties":{"role":{"const":"assistant"}}},)"
+    R"({"required":["content","tool_call_id"],"properties":{"role":{"const":"tool"},)"
+    R"("content":{"type":["string","array"]},"tool_calls":false}}]}})";
+constexpr std::string_view lorax_messages_shape =
+    R"({"type":"array","items":{"type":"object","required":["role"],"properties":{)"
+    R"("role":{"type":"string"},"content":{"oneOf":[{"type":"string"},{"type":"null"},)"
+    R"({"type":"array","items":{"oneOf":[{"type":"object","required":["type","text"],)"
+    R"("properties":{"type":{"const":"text"},"text":{"type":"string"}}},)"
+    R"({"type":"object","required":["type","image_url"],"properties":{"type":)"
+    R"({"const":"image_url"},"image_url":{"type":"object","required":["url"],"properties":)"
+    R"({"url":{"type":"string"}}}}}]}}]},"name":{"type":"string"}}}})";
 constexpr std::string_view tools_shape =
     R"({"type":"array","items":{"type":"object","required":["type","function"],"properties":{)"
     R"("type":{"type":"string","enum":["function"]},"function":{"type":"object",)"
@@ -53,7 +73,7 @@ constexpr auto chat_fields = with_common_fields<body>(std::array{
 
 constexpr std::array lorax_fields{
     required_field<&lorax::model>("model", "The base model's name, or an adapter's"),
-    required_field<&lorax::messages>("messages", "The conversation", messages_shape),
+    required_field<&lorax::messages>("messages", "The conversation", lorax_messages_shape),
     optional_field<&lorax::temperature>("temperature", "0: the most likely tokens are taken"),
     optional_field<&lorax::top_p>("top_p", "Sample from the likeliest tokens of this mass"),
     optional_field<&lorax::n>("n", "Answers to make"),
