@@ -375,6 +375,8 @@ def test_metrics_as_text_and_as_json(router):
     as_json = router.http.get("/metrics", {"accept": "application/json"}).json()
     assert as_json["lorax_request_count"]["type"] == "counter"
     assert set(as_json["lorax_request_count"]["data"][0]) == {"key", "value"}
+    by_query = router.http.get("/metrics?format=json")  # no effect, as in LoRAX
+    assert by_query.headers["content-type"].startswith("text/plain")
 
 
 def test_the_bearer_token_is_the_api_token_unless_the_body_has_one(sims, routers):
@@ -386,3 +388,26 @@ def test_the_bearer_token_is_the_api_token_unless_the_body_has_one(sims, routers
     assert router.http.post("/generate", ask(own), {"authorization": "bearer secret"}).status == 424
     other = ask({**own, "api_token": "wrong"})
     assert router.http.post("/generate", other, bearer).status == 424
+
+
+def test_the_type_of_a_format_is_not_looked_at(sims, routers):
+    group = sims()
+    router = routers(group)
+    own = {"type": "object", "properties": {"b": {}, "a": {}}}
+
+    def schema_for(response_format) -> str:
+        assert router.http.post("/generate", ask({"response_format": response_format})).status == 200
+        sent = group.shards[0].requests("Prefill")[-1]["batch"]["requests"][0]
+        return sent["parameters"].get("schema", "")
+
+    for name in ("text", "Text", "json_object", "JsonObject", "json_schema", "JsonSchema"):
+        assert schema_for({"type": name, "schema": own}) == json.dumps(own, separators=(",", ":"))
+        assert "ArbitraryJsonModel" in schema_for({"type": name})
+        assert schema_for({"type": name, "schema": None}) == ""
+
+
+def test_a_start_up_probe_that_fails(sims, routers):
+    router = routers(sims(options=["--fail-prompt", "Who?"]))
+    answer = router.http.get("/startup")
+    assert answer.status == 500
+    assert answer.json()["error_type"] == "generation"

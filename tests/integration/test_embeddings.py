@@ -119,6 +119,22 @@ def test_adapters_work_as_for_generation(serving):
     assert answer["model"] == "x"
 
 
+def test_adapters_that_cannot_be_used(sims, routers):
+    group = sims(options=[*POOLING, "--no-such-adapter", "lost"])
+    options = {"--tokenizer-name": TOKENIZER, "--adapter-source": "local"}
+    router = routers(group, {**options, "--allowed-adapters": "lost"})
+    for name in ("lost", "forbidden"):
+        answer = router.http.post("/v1/embeddings", {"model": name, "input": "a"})
+        assert answer.status == 404, answer.body
+        error = answer.json()["error"]
+        assert (error["param"], error["code"]) == ("model", "model_not_found")
+        assert name in error["message"]
+    native = {"inputs": "a", "parameters": {"adapter_id": "lost"}}
+    assert router.http.post("/embed", native).status == 424
+    native["parameters"]["adapter_id"] = "forbidden"
+    assert router.http.post("/embed", native).status == 422
+
+
 @pytest.mark.parametrize("compat", ["openai", "lorax"])
 def test_empty_lists(sims, routers, compat):
     router = routers(
@@ -141,6 +157,11 @@ def test_empty_lists(sims, routers, compat):
         assert list(one["embeddings"][0]) == ["index", "embedding", "object"]
         assert one["embeddings"][0]["embedding"] == embed(router, "a")
         assert metric(router, 'lorax_request_failure{err="embedding_failure"}') == 1
+        for wrong in (5, [1, 2], [["a"]]):
+            refused = router.http.post("/v1/embeddings", {"model": "", "input": wrong})
+            assert refused.status == 422
+            assert refused.headers["content-type"] == "text/plain; charset=utf-8"
+            assert b"the target type: input: expected a string or" in refused.body
     else:
         assert answer.status == 400
         assert answer.json()["error"]["param"] == "input"
@@ -157,11 +178,6 @@ def test_bad_requests_say_what_is_wrong(serving):
     assert answer.status == 400
     assert answer.json()["error"]["param"] == "input"
     assert "input 1" in answer.json()["error"]["message"]
-        for wrong in (5, [1, 2], [["a"]]):
-            refused = router.http.post("/v1/embeddings", {"model": "", "input": wrong})
-            assert refused.status == 422
-            assert refused.headers["content-type"] == "text/plain; charset=utf-8"
-            assert b"the target type: input: expected a string or" in refused.body
     wrong_size = {"model": "", "input": "a", "dimensions": 7}
     answer = router.http.post("/v1/embeddings", wrong_size)
     assert answer.status == 400
