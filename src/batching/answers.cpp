@@ -22,6 +22,7 @@ void engine_core::check_batch(
     result<shard::step_answer>& answer,
     std::uint64_t expected,
     std::optional<std::uint64_t> or_else) {
+    if (!answer && answer.error().code == errc::protocol) bad_answer();
     if (!answer || !answer->batch || answer->batch->id == expected) return;
     if (answer->batch->id == or_else) return;
     observer_.protocol_error("other_batch", 1);

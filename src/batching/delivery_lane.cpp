@@ -9,11 +9,8 @@
 namespace truffula::batching {
 
 delivery_lane::delivery_lane(
-    std::size_t index,
-    boost::asio::any_io_executor http,
-    std::size_t max_bytes,
-    std::function<void()> drained)
-    : index_(index), http_(std::move(http)), max_bytes_(max_bytes), drained_(std::move(drained)) {}
+    std::size_t index, boost::asio::any_io_executor http, std::size_t max_bytes, lane_events events)
+    : index_(index), http_(std::move(http)), max_bytes_(max_bytes), events_(std::move(events)) {}
 
 void delivery_lane::post(delivery d) {
     undelivered_.fetch_add(d.bytes, std::memory_order_relaxed);
@@ -75,7 +72,7 @@ void delivery_lane::drain() {
         if (is_drain_due_) post_drain();
     }
     const auto before = undelivered_.fetch_sub(delivered, std::memory_order_relaxed);
-    if (before > max_bytes_ && before - delivered <= max_bytes_) drained_();
+    if (before > max_bytes_ && before - delivered <= max_bytes_) events_.drained();
 }
 
 void delivery_lane::hand_over(delivery& d, std::vector<std::shared_ptr<stream_core>>& touched) {

@@ -49,18 +49,24 @@ struct pooled_delivery {
     scheduler::time_point arrived;
 };
 
+/// What a lane tells the engine, on the HTTP thread.
+struct lane_events {
+    std::function<void()> drained;     ///< A lane above its limit fell below it again.
+    std::function<void()> bad_answer;  ///< A request's part of a step could not be read.
+};
+
 /// The way of tokens from the engine to one HTTP thread: one post per step, whatever the number of
 /// streams. Spans are parsed on the HTTP thread, in the drain that receives them.
 class delivery_lane : public std::enable_shared_from_this<delivery_lane> {
 public:
     /// \param index of the HTTP thread.
     /// \param http where the streams of this lane are read.
-    /// \param drained called on the HTTP thread when a lane above `max_bytes` fell below it again.
+    /// \param max_bytes above it the lane is full.
     delivery_lane(
         std::size_t index,
         boost::asio::any_io_executor http,
         std::size_t max_bytes,
-        std::function<void()> drained);
+        lane_events events);
 
     /// Order of posts is kept. \threads any.
     void post(delivery d);
@@ -71,6 +77,9 @@ public:
     bool is_full() const noexcept {
         return undelivered_.load(std::memory_order_relaxed) > max_bytes_;
     }
+
+    /// Of a stream of this lane. HTTP thread.
+    void note_bad_answer() const { events_.bad_answer(); }
 
     std::size_t index() const noexcept { return index_; }
     const boost::asio::any_io_executor& executor() const noexcept { return http_; }
@@ -85,7 +94,7 @@ private:
     std::size_t index_;
     boost::asio::any_io_executor http_;
     std::size_t max_bytes_;
-    std::function<void()> drained_;
+    lane_events events_;
     std::atomic<std::size_t> undelivered_{0};
     std::mutex mutex_;
     std::vector<item> items_;

@@ -120,7 +120,6 @@ void engine_core::spawn_beside(asio::awaitable<void> work) {
 }
 
 void engine_core::leave(scheduler::request_id id) {
-    observer_.dropped();
     if (!running_.leave(id)) scheduler.cancel(id);
 }
 
@@ -203,13 +202,16 @@ result<std::shared_ptr<engine>> create_engine(
     auto core =
         std::make_shared<engine_core>(ex, std::move(settings), std::move(group), *budget, observer);
     for (auto& thread : http) {
-        const auto drained = [weak = std::weak_ptr{core}, ex] {
-            asio::post(ex, [weak] {
-                if (const auto alive = weak.lock()) alive->drained();
-            });
+        const auto tell = [weak = std::weak_ptr{core}, ex](void (engine_core::*what)()) {
+            return [weak, ex, what] {
+                asio::post(ex, [weak, what] {
+                    if (const auto alive = weak.lock()) ((*alive).*what)();
+                });
+            };
         };
-        core->lanes.push_back(
-            std::make_shared<delivery_lane>(core->lanes.size(), thread, max_undelivered, drained));
+        lane_events events{tell(&engine_core::drained), tell(&engine_core::bad_answer)};
+        core->lanes.push_back(std::make_shared<delivery_lane>(
+            core->lanes.size(), thread, max_undelivered, std::move(events)));
     }
     asio::post(ex, [core] { core->start(); });
     return std::make_shared<engine_handle>(std::move(core));

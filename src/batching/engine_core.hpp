@@ -52,6 +52,9 @@ public:
     /// A lane that was full has room again. \threads the engine's.
     void drained() { drained_.try_send(boost::system::error_code{}); }
 
+    /// An answer, or a request's part of it, cannot be read.
+    void bad_answer() { observer_.protocol_error("bad_answer", 1); }
+
     void probe_health(reply<void> to);
 
     std::vector<std::shared_ptr<delivery_lane>> lanes;

@@ -89,7 +89,7 @@ void engine_core::hand_over(
             client_of(e)->finish(*a.answer, batched, arrived);
             e.is_answered = true;
         } else {
-            observer_.protocol_error("bad_answer", 1);
+            bad_answer();
             fail(e, a.answer.error());
         }
         waiting.erase(found);

@@ -46,7 +46,11 @@ void stream_core::take(
         times.first_token = from.arrived;
     }
     auto step = shard::read_generation(generation);
-    if (!step) return give_up({errc::generation, "Server error: " + step.error().detail});
+    if (!step) {
+        spdlog::warn("request {}: {}", id_, step.error().detail);
+        lane_->note_bad_answer();
+        return give_up({errc::generation, "Server error: " + step.error().detail});
+    }
     is_complete_ = step->finished.has_value();
     waiting_bytes_ += generation.size();
     ready_.push_back({std::move(*step), generation.size()});

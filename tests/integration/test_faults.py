@@ -5,15 +5,31 @@ import time
 
 import pytest
 
+from looks import metric
 from processes import wait_until
 from test_generate import ask, generated
 
 # The first Prefill of all is the probe of /health.
 FIRST = {"Prefill": 2, "Decode": 1}
-NONSENSE = (
-    "unknown-id missing-id duplicate-id no-batch other-batch-id bad-finish no-end no-tokens empty-tokens "
-    "text-without-tokens zero-count unequal-lists bad-utf8 garbage truncated"
-).split()
+# What a shard can talk, what a stream hears of it, and the kind that counts it.
+NONSENSE = {
+    "unknown-id": ("the shards did not answer the request", "unknown_request"),
+    "missing-id": ("the shards did not answer the request", "not_answered"),
+    "duplicate-id": ("the shards answered the request twice in one step", "answered_twice"),
+    "no-batch": ("the shards forgot the running batch", "no_batch"),
+    "other-batch-id": ("the shards answered with another batch", "other_batch"),
+    "bad-finish": ("the shard's answer ends for an unknown reason", "bad_answer"),
+    "no-end": None,  # the router ends it itself
+    "no-tokens": ("the shard's answer has no token", "bad_answer"),
+    "empty-tokens": ("the shard's answer has no token", "bad_answer"),
+    "text-without-tokens": ("the shard's answer has no token", "bad_answer"),
+    "zero-count": ("the shard's answer ends with a token count of 0", "bad_answer"),
+    "unequal-lists": ("the shard's answer has lists of tokens of unequal length", "bad_answer"),
+    "bad-utf8": ("the shard's answer cannot be parsed", "bad_answer"),
+    "garbage": ("cannot read the shard's answer", "bad_answer"),
+    "truncated": ("cannot read the shard's answer", "bad_answer"),
+}
+SHARD_SAYS = "Request failed during generation: Server error: "
 
 
 def fails(router, parameters=None, status=424):
@@ -51,11 +67,30 @@ def test_nonsense_has_an_end_and_does_no_harm(sims, routers, method, kind):
     group = sims(options=["--fault", f"{method}:{FIRST[method]}:{kind}"])
     router = routers(group)
     started = time.monotonic()
-    answer = router.http.post("/generate", ask())
+    *_, last = router.http.events("/generate_stream", ask())
     assert time.monotonic() - started < 20
-    assert answer.status in (200, 424, 500), answer.body
+    if NONSENSE[kind]:
+        words, counted = NONSENSE[kind]
+        assert last == {"error": SHARD_SAYS + words, "error_type": "generation"}
+        name = f'truffula_shard_protocol_errors{{kind="{counted}"}}'
+        wait_until(lambda: metric(router, name) == 1, "its count")
+    else:
+        assert last["generated_text"].startswith("@base")
     assert generated(router).startswith("@base")
     assert router.process.running
+    group.stop()
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+@pytest.mark.parametrize("method", ["Prefill", "Decode"])
+def test_nonsense_has_an_end_for_a_whole_answer(sims, routers, method, kind):
+    group = sims(options=["--fault", f"{method}:{FIRST[method]}:{kind}"])
+    router = routers(group)
+    answer = router.http.post("/generate", ask())
+    assert answer.status in (200, 424), answer.body  # who has heard nothing may start over
+    if answer.status == 424:
+        assert answer.json()["error"] == SHARD_SAYS + NONSENSE[kind][0]
+    assert generated(router).startswith("@base")
     group.stop()
 
 

@@ -46,7 +46,6 @@ public:
     virtual void undelivered_wait() {}
     /// A request got its whole answer, in so many of the shards' answers.
     virtual void finished(const scheduler::entry&, std::uint32_t /*steps*/) {}
-    virtual void dropped() {}  ///< A client left before its answer was whole.
     virtual void blocks(const kv_cache::block_counts&) {}
     virtual void connected(bool) {}
 };

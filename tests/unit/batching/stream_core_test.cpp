@@ -39,7 +39,10 @@ struct lane_world {
     explicit lane_world(std::size_t max_stream = 1000, std::size_t max_lane = 1U << 20U)
         : max_stream_bytes(max_stream),
           lane(std::make_shared<delivery_lane>(
-              0, ctx.get_executor(), max_lane, [this] { ++drained; })) {}
+              0,
+              ctx.get_executor(),
+              max_lane,
+              lane_events{[this] { ++drained; }, [this] { ++bad; }})) {}
 
     std::shared_ptr<stream_core> make(scheduler::request_id id = 1) {
         return std::make_shared<stream_core>(
@@ -88,6 +91,7 @@ struct lane_world {
     asio::io_context ctx;
     std::size_t max_stream_bytes;
     int drained = 0;
+    int bad = 0;
     std::vector<scheduler::request_id> cancelled;
     std::shared_ptr<delivery_lane> lane;
 };
@@ -154,6 +158,7 @@ TEST_CASE("stream: a step that cannot be read ends it and cancels the request", 
     CHECK(lane_world::ready(*s).empty());
     CHECK(w.next(s).error().code == errc::generation);
     CHECK(w.cancelled == std::vector<scheduler::request_id>{7});
+    CHECK(w.bad == 1);
 }
 
 TEST_CASE("stream: a reader may be behind by so much, and not a byte more", "[batching]") {
