@@ -59,14 +59,6 @@ def test_a_shard_that_is_lost_is_named(sims, routers):
     assert (head.status, head.body) == (503, b"")
 
 
-def test_a_start_up_probe_without_text_has_failed(sims, routers):
-    # The end of all texts comes at once.
-    router = routers(sims(options=["--eos-probability", 1]))
-    answer = router.http.get("/startup")
-    assert refused(answer, 500, "failed healthcheck") == "Empty generation"
-    assert router.http.get("/health").status == 200
-
-
 def test_a_start_up_probe_tells_the_shards_error(sims, routers):
     faults = [f"--fault=Prefill:{n}:fail:out of memory" for n in (2, 3)]
     router = routers(sims(options=faults))

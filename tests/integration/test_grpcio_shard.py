@@ -22,6 +22,7 @@ class PythonShard(pb_grpc.LoraxServiceServicer):
         self.calls = []
         self.requests = {}  # batch id → {request id: [steps, max_new, index]}
         self.fail_next_decode = None
+        self.is_silent = False  # tokens without text
 
     def note(self, name):
         self.calls.append(name)
@@ -100,7 +101,7 @@ class PythonShard(pb_grpc.LoraxServiceServicer):
             generation = answer.generations.add(request_id=id)
             if state[0] == 0:
                 generation.prefill_tokens_length = 5
-            text = f"w{state[0]}@{state[2]} "
+            text = "" if self.is_silent else f"w{state[0]}@{state[2]} "
             tokens = generation.next_tokens
             tokens.ids.append(state[0] + 1)
             tokens.logprobs.append(-0.5)
@@ -108,7 +109,9 @@ class PythonShard(pb_grpc.LoraxServiceServicer):
             tokens.is_special.append(False)
             state[0] += 1
             if state[0] == state[1]:
-                generation.generated_text.text = "".join(f"w{i}@{state[2]} " for i in range(state[0]))
+                if not self.is_silent:
+                    words = (f"w{i}@{state[2]} " for i in range(state[0]))
+                    generation.generated_text.text = "".join(words)
                 generation.generated_text.generated_tokens = state[0]
                 generation.generated_text.finish_reason = pb.FINISH_REASON_LENGTH
                 del held[id]
@@ -181,6 +184,15 @@ def test_many_at_once_on_adapters(served):
     assert server.shard.calls.count("DownloadAdapter") == 3
     assert server.shard.calls.count("LoadAdapter") == 3
     assert not server.shard.requests.get(0)
+
+
+def test_a_start_up_probe_without_text_has_failed(served):
+    router, (server,) = served
+    server.shard.is_silent = True
+    answer = router.http.get("/startup")
+    assert answer.status == 500
+    assert answer.json() == {"error": "Empty generation", "error_type": "failed healthcheck"}
+    assert router.healthy()
 
 
 def test_the_shards_words_reach_the_client(served):
