@@ -255,5 +255,5 @@ def test_a_slow_host_holds_up_nobody(sims, routers, model):
 def test_a_wrong_host_ends_the_start(sims, routers, model, key, entry):
     config = f'server:\n  remote_image_{key}: ["{entry}"]\n'
     router = routers(sims(), config=config, wait=False)
-    assert router.process.wait() == 1
+    assert router.process.wait() == 2
     assert entry in router.process.log_text()
