@@ -241,7 +241,19 @@ def test_a_poisoned_text_fails_alone(serving, sims, routers):
             assert "cannot embed a prompt" in answer.json()["error"]
         else:
             assert answer.status == 200, answer.body
+    answer = router.http.post("/v1/embeddings", {"model": "", "input": ["a", "b", "poison"]})
+    assert answer.status == 500
+    assert "(input 2, the first is 0)" in answer.json()["error"]["message"]
     assert router.http.get("/health").status == 200
+
+
+def test_the_authorization_header_is_for_generations_only(sims, routers):
+    group = sims(options=[*POOLING, "--private-adapter", "mine=secret"])
+    router = routers(group, {"--tokenizer-name": TOKENIZER})
+    bearer = {"authorization": "Bearer secret"}
+    body = {"model": "mine", "input": "a"}
+    assert router.http.post("/v1/embeddings", body, bearer).status == 404
+    assert router.http.post("/v1/embeddings", {**body, "api_token": "secret"}).status == 200
 
 
 @pytest.mark.parametrize("world", [1, 2])

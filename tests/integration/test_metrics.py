@@ -144,6 +144,25 @@ def test_counts_go_together(sims, routers):
         assert metric(router, f'lorax_batch_inference_duration_count{{method="{method}"}}') == calls
 
 
+def test_requests_of_openai_routes_are_counted_as_others(sims, routers):
+    router = with_tokenizer(routers(sims(), {**LIMITS, "--tokenizer-name": TOKENIZER}))
+    body = {"model": "", "prompt": "a", "max_tokens": 3}
+
+    def post(**more) -> int:
+        return router.http.post("/v1/completions", {**body, **more}).status
+
+    assert [post(), post(n=2)] == [200, 200]
+    assert router.http.events("/v1/completions", {**body, "stream": True})[-1] == "[DONE]"
+    assert [post(n=0), post(top_p=2), post(stream=True, top_p=2)] == [400] * 3
+    chat = {"model": "", "messages": [{"role": "user", "content": "a"}]}
+    assert router.http.post("/v1/chat/completions", chat).status == 400  # no template
+    assert router.http.post("/v1/completions", {"model": ""}).status == 400  # no request at all
+    assert metric(router, "lorax_request_count") == 7
+    assert metric(router, "lorax_request_success") == 3
+    assert failures(router, "validation") == 3
+    assert failures(router, "template") == 1
+
+
 def test_what_fails_is_counted_by_its_kind(sims, routers):
     options = ["--no-such-adapter", "ghost", "--fail-load", "heavy", "--decode-base-us", 20_000]
     router = routers(sims(options=options), {"--max-concurrent-requests": 1})

@@ -492,6 +492,9 @@ def test_a_tool_is_called(replying):
     assert list(schema["$functions"]) == ["weather", "clock", "no_tool"]
     assert schema["$functions"]["weather"]["properties"]["_name"]["const"] == "weather"
     assert "[tools: weather,clock]" in request["inputs"]
+    # A plain text, too, gets the words about them, but not the tools that the template shows.
+    assert "Hello\n---\nReply with one JSON object" in request["inputs"]
+    assert '"description"' not in request["inputs"]
 
 
 def test_a_tool_call_is_streamed(replying):

@@ -95,6 +95,37 @@ def test_a_stream_gives_the_same_text_and_ends_with_done(base):
     assert "usage" not in events[0]
 
 
+def test_what_headers_say(sims, routers):
+    """Whose request it is, how long it may wait, and what comes back."""
+    options = {"--tokenizer-name": TOKENIZER}
+    config = "scheduling:\n  prefix_cache_salt: tenant\n"
+    group = sims(options=["--private-adapter", "mine=secret", "--block-size", "1"])
+    router = routers(group, options, ["--prefix-caching"], config)
+    body = {"model": "mine", "prompt": PROMPT, "max_tokens": 2}
+    for token, status in ("secret", 200), ("guess", 404):
+        bearer = {"authorization": f"Bearer {token}"}
+        assert router.http.post("/v1/completions", body, bearer).status == status
+    assert router.http.post("/v1/completions", {**body, "api_token": "secret"}).status == 200
+    body["model"] = ""
+    hits = []
+    for tenant in ("one", "two", "one"):
+        answer = router.http.post("/v1/completions", body, {"x-predibase-tenant": tenant})
+        assert answer.status == 200
+        sent = group.shards[0].requests("Prefill")[-1]["batch"]["requests"][0]
+        hits.append("cache_len" in sent)
+    assert hits == [False, False, True]
+    for name, value in ("x-truffula-deadline-ms", "0"), ("x-truffula-priority", "urgent"):
+        answer = router.http.post("/v1/completions", body, {name: value})
+        assert answer.status == 400
+        assert answer.json()["error"]["param"] == name
+    with router.http.stream("/v1/completions", {**body, "stream": True}) as stream:
+        assert list(stream)[-1] == "[DONE]"
+        assert stream.headers["content-type"] == "text/event-stream"
+        assert stream.headers["cache-control"] == "no-cache"
+        assert stream.headers["x-accel-buffering"] == "no"
+        assert stream.headers["x-model-id"] == TOKENIZER
+
+
 def test_an_asynchronous_stream(base):
     router, _, client = base
 
@@ -154,6 +185,14 @@ def test_many_answers(base):
     one = complete(client, n=1, best_of=2, temperature=1.0)
     assert len(one.choices) == 1
     assert one.usage.completion_tokens == 16
+    means = []
+    for seed in range(10):
+        more = {"temperature": 1.0, "seed": seed, "logprobs": 0}
+        both = complete(client, n=2, **more).choices
+        means.append([sum(c.logprobs.token_logprobs) for c in both])
+        best = both[means[-1].index(max(means[-1]))]
+        assert complete(client, n=1, best_of=2, **more).choices[0].text == best.text
+    assert any(first < second for first, second in means)
 
 
 def test_many_answers_streamed(base):

@@ -95,6 +95,13 @@ def test_every_generation_is_posted(sims, routers, collector):
     assert collector.bodies[1][1]["output"] == events[-1]["generated_text"]
     assert events[-1]["generated_text"].startswith("hello")
     assert {b["input"] for _, b in collector.bodies[2:]} == {"x", "y"}
+    streamed = {"model": "", "prompt": "z", "max_tokens": 2, "n": 2, "stream": True}
+    events = router.http.events("/v1/completions", streamed)
+    wait_until(lambda: len(collector.bodies) >= 6, "both answers of the stream")
+    texts = ["".join(e["choices"][0]["text"] for e in events[:-1] if e["choices"][0]["index"] == i)
+             for i in (0, 1)]  # fmt: skip
+    assert {b["input"] for _, b in collector.bodies[4:]} == {"z"}
+    assert sorted(b["output"] for _, b in collector.bodies[4:]) == sorted(texts)
 
 
 def test_tokens_are_posted_only_when_asked_for(sims, routers, collector):

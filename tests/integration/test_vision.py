@@ -146,6 +146,7 @@ def image_server():
                 "/none": (404, b""),
                 "/large": (200, png(3, 4) + bytes(5000)),
                 "/text": (200, b"<html>"),
+                "/half": (200, png(3, 4) + bytes(2100)),
             }.get(self.path, (200, png(3, 4)))
             with contextlib.suppress(OSError):
                 self.send_response(status)
@@ -205,12 +206,17 @@ def test_images_elsewhere(sims, routers, model):
             assert answer.json()["error_type"] == "validation"
             assert "Could not fetch image: " in answer.json()["error"]
             assert words in answer.json()["error"]
+        # The limit is for all images of a prompt.
+        assert generate(router, f"![]({at}/half)").status == 200
+        answer = generate(router, f"![]({at}/half) ![](http://localhost:{port}/half)")
+        assert answer.status == 422
+        assert "bytes are not taken" in answer.json()["error"]
         answer = generate(router, f"![]({at}/text)")
         assert "invalid image: " in answer.json()["error"]
         assert f"http://127.0.0.1:{port}/moved" not in str(seen) and seen.count("/a.png") == 1
         metrics = router.http.get("/metrics").body.decode()
-        assert 'truffula_image_fetches{outcome="fetched"} 3' in metrics
-        assert 'truffula_image_fetches{outcome="failed"} 8' in metrics
+        assert 'truffula_image_fetches{outcome="fetched"} 5' in metrics
+        assert 'truffula_image_fetches{outcome="failed"} 9' in metrics
 
 
 def test_private_addresses_are_not_asked(sims, routers, model):
