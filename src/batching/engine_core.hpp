@@ -165,6 +165,10 @@ private:
     asio::awaitable<void> lose_batch(error why);
     asio::awaitable<void> reconnect();
     bool requeue(scheduler::batch_entry& owned, const error& why, bool was_delivered);
+    using computing_call = asio::awaitable<void> (engine_core::*)(
+        std::vector<scheduler::batch_entry> entries, bool is_retry);
+    asio::awaitable<void> try_alone(
+        std::vector<scheduler::batch_entry> entries, error why, computing_call how);
     void note_connection(const error& why);
 
     // probes.cpp: health

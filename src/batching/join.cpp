@@ -125,15 +125,7 @@ asio::awaitable<void> engine_core::prefill_failed(
         entries.front().is_answered = true;
         co_return;
     }
-    for (auto& e : entries) {
-        if (!is_live()) {
-            requeue(e, why, false);
-            continue;
-        }
-        std::vector<scheduler::batch_entry> alone;
-        alone.push_back(std::move(e));
-        co_await prefill(std::move(alone), true);
-    }
+    co_await try_alone(std::move(entries), std::move(why), &engine_core::prefill);
 }
 
 shard::prefill_batch engine_core::describe(const std::vector<scheduler::batch_entry>& entries) {

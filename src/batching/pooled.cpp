@@ -117,15 +117,7 @@ asio::awaitable<void> engine_core::pool_failed(
         fail(entries.front(), why);
         co_return;
     }
-    for (auto& e : entries) {
-        if (!is_live()) {
-            requeue(e, why, false);
-            continue;
-        }
-        std::vector<scheduler::batch_entry> alone;
-        alone.push_back(std::move(e));
-        co_await pool(std::move(alone), true);
-    }
+    co_await try_alone(std::move(entries), std::move(why), &engine_core::pool);
 }
 
 }  // namespace truffula::batching

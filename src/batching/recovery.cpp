@@ -77,6 +77,21 @@ bool engine_core::requeue(scheduler::batch_entry& owned, const error& why, bool 
     return true;
 }
 
+/// A shard's error does not tell whose fault it is: each request is tried by itself, once.
+asio::awaitable<void> engine_core::try_alone(
+    std::vector<scheduler::batch_entry> entries, error why, computing_call how) {
+    constexpr bool is_retry = true;
+    for (auto& e : entries) {
+        if (!is_live()) {
+            requeue(e, why, false);
+            continue;
+        }
+        std::vector<scheduler::batch_entry> alone;
+        alone.push_back(std::move(e));
+        co_await (this->*how)(std::move(alone), is_retry);
+    }
+}
+
 /// Connects anew, for as long as it takes.
 asio::awaitable<void> engine_core::reconnect() {
     group_.reset();
