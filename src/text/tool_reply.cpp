@@ -11,31 +11,9 @@ namespace {
 // Longer ones are refused where tools are read.
 constexpr std::size_t max_name = 64;
 
-// For half a surrogate pair.
-constexpr std::uint32_t replacement = 0xFFFD;
-
 constexpr std::string_view no_function = "No function found in generated text";
 constexpr std::string_view no_name = "No _name found in generated text";
 constexpr std::string_view no_content = "No `content` found in generated text";
-
-void append_utf8(std::string& out, std::uint32_t code) {
-    const auto byte = [&](std::uint32_t value) { out += static_cast<char>(value); };
-    if (code < 0x80) {
-        byte(code);
-    } else if (code < 0x800) {
-        byte(0xC0 | code >> 6);
-        byte(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-        byte(0xE0 | code >> 12);
-        byte(0x80 | (code >> 6 & 0x3F));
-        byte(0x80 | (code & 0x3F));
-    } else {
-        byte(0xF0 | code >> 18);
-        byte(0x80 | (code >> 12 & 0x3F));
-        byte(0x80 | (code >> 6 & 0x3F));
-        byte(0x80 | (code & 0x3F));
-    }
-}
 
 // How many bytes at the end begin a character whose rest is not there.
 std::size_t incomplete_tail(std::string_view text) {
@@ -56,17 +34,6 @@ void keep_whole(std::string& text, std::string& tail) {
     const auto cut = incomplete_tail(text);
     tail = text.substr(text.size() - cut);
     text.resize(text.size() - cut);
-}
-
-char unescaped(char c) {
-    switch (c) {
-        case 'b': return '\b';
-        case 'f': return '\f';
-        case 'n': return '\n';
-        case 'r': return '\r';
-        case 't': return '\t';
-        default: return c;
-    }
 }
 
 }  // namespace
@@ -186,12 +153,12 @@ bool tool_reply_parser::in_member(char c, json_char what, tool_delta& out) {
         case member::content:
             if (is_quote) {
                 // A surrogate that stays alone.
-                if (!scanner_.in_string()) end_half_pair(out.content);
+                if (!scanner_.in_string()) decoder_.end(out.content);
                 content_seen_ = true;
                 return true;
             }
             if (!in_text) return fail(std::string{no_content});
-            decode(c, out.content);
+            decoder_.feed(c, out.content);
             return true;
     }
     return true;
@@ -233,44 +200,6 @@ bool tool_reply_parser::end_function(tool_delta& out) {
         return fail(std::string{no_content});
     }
     return true;
-}
-
-// One character of a JSON string; the scanner has checked its escapes.
-void tool_reply_parser::decode(char c, std::string& out) {
-    if (escape_.empty() && c != '\\') {
-        end_half_pair(out);
-        out += c;
-        return;
-    }
-    escape_ += c;
-    if (escape_.size() < 2 || (escape_[1] == 'u' && escape_.size() < 6)) return;
-    if (escape_[1] == 'u') {
-        decode_unit(static_cast<std::uint32_t>(std::stoul(escape_.substr(2), nullptr, 16)), out);
-    } else {
-        end_half_pair(out);
-        out += unescaped(escape_[1]);
-    }
-    escape_.clear();
-}
-
-// A UTF-16 unit, perhaps half of a pair.
-void tool_reply_parser::decode_unit(std::uint32_t unit, std::string& out) {
-    const bool is_low = unit >= 0xDC00 && unit < 0xE000;
-    if (is_low && high_ != 0) {
-        const auto high = std::exchange(high_, 0);
-        append_utf8(out, 0x10000 + ((high - 0xD800) << 10) + (unit - 0xDC00));
-        return;
-    }
-    end_half_pair(out);
-    if (unit >= 0xD800 && unit < 0xDC00) {
-        high_ = unit;
-    } else {
-        append_utf8(out, is_low ? replacement : unit);
-    }
-}
-
-void tool_reply_parser::end_half_pair(std::string& out) {
-    if (std::exchange(high_, 0) != 0) append_utf8(out, replacement);
 }
 
 result<tool_delta> read_tool_reply(std::string_view reply, std::vector<std::string> names) {

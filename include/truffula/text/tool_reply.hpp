@@ -2,6 +2,7 @@
 
 #include "truffula/error/error.hpp"
 #include "truffula/text/json_scanner.hpp"
+#include "truffula/text/json_text_decoder.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -58,9 +59,6 @@ private:
     bool know_name(tool_delta& out);
     bool end_function(tool_delta& out);
     bool release_held(tool_delta& out);
-    void decode(char c, std::string& out);
-    void decode_unit(std::uint32_t unit, std::string& out);
-    void end_half_pair(std::string& out);
     bool fail(std::string words);
 
     std::vector<std::string> names_;
@@ -68,10 +66,9 @@ private:
     std::optional<error> error_;
     std::string key_;
     std::string name_;
-    std::string held_;        ///< Members that came before the name, as JSON.
-    std::string tail_;        ///< Begin of a character, of the text that leaves now.
-    std::string escape_;      ///< Begin of an escape in `content`.
-    std::uint32_t high_ = 0;  ///< First half of a surrogate pair.
+    std::string held_;           ///< Members that came before the name, as JSON.
+    std::string tail_;           ///< Begin of a character, of the text that leaves now.
+    json_text_decoder decoder_;  ///< Of `content`.
     member member_ = member::skipped;
     bool in_function_ = false;
     bool function_done_ = false;
