@@ -44,7 +44,7 @@ asio::awaitable<void> engine_core::run_adapter_calls(std::shared_ptr<engine_core
                 self->spawn_beside(make_call(self, std::move(c)));
             }
             if (!self->settings_.paced_adapter_calls) continue;
-            if (self->running_.size() == 0) continue;
+            if (!self->is_computing_) continue;
             self->stepped_.try_receive([](auto&&...) {});  // of an earlier step
             co_await self->stepped_.async_receive(asio::as_tuple(asio::use_awaitable));
         }

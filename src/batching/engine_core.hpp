@@ -190,7 +190,8 @@ private:
     std::shared_ptr<shard::shard_group> group_;
     std::uint32_t total_token_budget_;
 
-    bool chunks_ = false;  // prompts are computed in parts, in the steps of the running batch
+    bool is_computing_ = false;  // a batch, from its Prefill to its last step
+    bool chunks_ = false;        // prompts are computed in parts, in the steps of the running batch
     running_batch running_;
     std::vector<shard::cached_batch> cached_;  // as the shards know the running batch
     std::optional<sent_decode> ahead_;         // the next step, where it needed no thought

@@ -43,6 +43,7 @@ asio::awaitable<void> engine_core::run(std::shared_ptr<engine_core> self) {
 
 asio::awaitable<void> engine_core::serve() {
     while (!is_stopping_) {
+        stepped_.try_send(boost::system::error_code{});
         co_await serve_probes();
         if (!is_connected_) {
             co_await reconnect();
@@ -63,7 +64,6 @@ asio::awaitable<void> engine_core::serve() {
         if (pooled) {
             co_await pool(pooled->commit(), false);
         } else if (!found) {
-            stepped_.try_send(boost::system::error_code{});
             co_await wait_for_work();
         }
     }
@@ -76,6 +76,7 @@ asio::awaitable<void> engine_core::wait_for_work() {
 }
 
 asio::awaitable<void> engine_core::run_batch(scheduler::scheduled_batch first) {
+    is_computing_ = true;
     co_await join(std::move(first));
     while (!cached_.empty() && is_live()) {
         co_await step();
@@ -83,6 +84,7 @@ asio::awaitable<void> engine_core::run_batch(scheduler::scheduled_batch first) {
     }
     // Shards that were lost in a call beside the steps have lost the running batch, too.
     if (!cached_.empty() && !is_stopping_) co_await lose_batch(loss_);
+    is_computing_ = false;
     deliver();
     observer_.running(0, 0);
 }

@@ -208,6 +208,27 @@ TEST_CASE("engine: adapters are downloaded, loaded, then used", "[batching][adap
     });
 }
 
+TEST_CASE("engine: one adapter call goes beside a Prefill, too", "[batching][adapter]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.script->step = 20ms;
+        w.start();
+        auto base = w.submit(2);
+        std::vector<std::unique_ptr<inference::token_stream>> others;
+        for (const auto* name : {"a", "b", "c"}) others.push_back(w.submit(1, name));
+        co_await collect(std::move(base));
+        const auto& c = w.script->calls;
+        const auto prefill = std::ranges::find(c, "prefill 0:0");
+        const auto decode = std::ranges::find(c, "decode 0");
+        REQUIRE(prefill < decode);
+        CHECK(decode - prefill <= 2);
+        for (auto& o : others) {
+            const auto got = co_await collect(std::move(o));
+            CHECK(got.finished);
+        }
+    });
+}
+
 TEST_CASE("engine: a client that leaves frees its place within two steps", "[batching]") {
     test::run_coro([]() -> asio::awaitable<void> {
         engine_world w{co_await asio::this_coro::executor};
