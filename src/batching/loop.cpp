@@ -177,9 +177,9 @@ asio::awaitable<std::optional<scheduler::scheduled_batch>> engine_core::plan_joi
     const auto left =
         used < total_token_budget_ ? static_cast<std::uint32_t>(total_token_budget_ - used) : 0U;
     const auto prefill_tokens = prefill_tokens_left();
-    if (left == 0 || prefill_tokens == 0) co_return std::nullopt;
     // A shared step costs those who run little, whatever joins it.
     const auto terms = chunks_ ? scheduler::join_terms{} : rule_.terms(running_.live());
+    // With nothing left, too: asking tells which adapters are in use, and why others wait.
     auto batch = co_await scheduler.next_batch(running_.adapters(), terms, prefill_tokens, left);
     if (!batch) co_return std::nullopt;
     co_return std::move(*batch);

@@ -52,10 +52,10 @@ public:
 
     std::span<const request_index> joining_batch(time_point now) override {
         taken_.clear();
-        if (running_tokens_ >= total_budget_) return taken_;
         // With nothing to choose from, asking only tells the table which adapters are in use.
         if (state_.schedulable() == 0 && !in_use_changed_) return taken_;
-        const auto left = static_cast<std::uint32_t>(total_budget_ - running_tokens_);
+        const auto used = std::min<std::uint64_t>(running_tokens_, total_budget_);
+        const auto left = static_cast<std::uint32_t>(total_budget_ - used);
         return take(rule_.terms(running_), prefill_budget_, left, now);
     }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 using namespace truffula;
+using namespace std::chrono_literals;
 namespace asio = boost::asio;
 using test::calls;
 using test::collect;
@@ -78,6 +79,30 @@ TEST_CASE("chunks: nothing joins while prompts take the whole budget", "[batchin
         CHECK(x.finished);
         CHECK(y.finished);
         CHECK(has(w.script->calls, "prefill 1:1"));  // alone, when the first had ended
+    });
+}
+
+TEST_CASE("chunks: an adapter leaves while the whole budget is taken", "[batching][adapter]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        chunked_world w{co_await asio::this_coro::executor};
+        w.settings.scheduling.adapters.max_active_adapters = 1;
+        w.script->step = 1ms;
+        w.script->alter_step = [&](test::wire::DecodeResponse& answer) {
+            for (const auto& g : answer.generations()) {
+                const bool has_ended = g.request_id() == 0 && g.has_generated_text();
+                if (has_ended) w.script->current_tokens = 10;  // from now on nobody joins
+            }
+        };
+        w.start();
+        auto first = w.submit(2, "a");
+        auto base = w.ask(200, 3);
+        co_await collect(std::move(first));
+        auto next = w.submit(1, "b");
+        co_await collect(std::move(base));
+        co_await collect(std::move(next));
+        const auto& c = w.script->calls;
+        const auto loaded = std::ranges::find(c, "load b");
+        CHECK(std::ranges::count(loaded, c.end(), "decode 0") > 0);
     });
 }
 
