@@ -17,6 +17,10 @@ std::chrono::microseconds whole_microseconds(time_point t) {
     return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
 }
 
+std::uint64_t tokens_of(const entry& e) {
+    return std::uint64_t{e.what->input_length} + e.what->stopping.max_new_tokens;
+}
+
 /// What `count` requests have waited together that may be scheduled since `open_since` (a sum).
 steady_clock::duration waited(
     std::size_t count, std::chrono::microseconds open_since, time_point now) {
@@ -28,6 +32,7 @@ steady_clock::duration waited(
 void scheduler_state::count_open(const adapter_queue& queue, const entry& e) {
     const auto since = whole_microseconds(std::max(queue.open_since, e.created));
     ++open_count_;
+    open_tokens_ += tokens_of(e);
     open_since_ += since;
     shares_.opened(e.share, since);
 }
@@ -35,6 +40,7 @@ void scheduler_state::count_open(const adapter_queue& queue, const entry& e) {
 void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
     const auto since = whole_microseconds(std::max(queue.open_since, e.created));
     --open_count_;
+    open_tokens_ -= tokens_of(e);
     open_since_ -= since;
     shares_.closed(e.share, since);
 }
@@ -55,20 +61,25 @@ waiting_now scheduler_state::who_waits_within_share(time_point now) const {
     return {of.open, waited(of.open, of.open_since, now), of.waiting - of.open, of.running};
 }
 
-/// Requests for which there is room beside those that run, if they are like these.
+/// Requests for which there is room beside those that run, if they are like these; all who wait, if
+/// there is room for all: a few large ones that run say nothing of small ones that come.
 std::size_t scheduler_state::places_left(std::uint64_t total_tokens) const {
     auto left = any_number;
     const auto running = out_.size();
     if (const auto most = settings_.max_batch_size) left = *most - std::min(running, *most);
     if (running == 0) return left;
+    const auto places = [&](std::uint64_t unused, std::uint64_t used) {
+        const auto usual = unused * running / std::max<std::uint64_t>(used, 1);
+        const auto all = open_tokens_ <= unused ? open_count_ : 0;
+        return std::min<std::uint64_t>(left, std::max<std::uint64_t>(usual, all));
+    };
     if (blocks_) {
         const auto counts = blocks_->counts();
-        const auto used = std::max<std::size_t>(counts.used, 1);
-        return std::min(left, (counts.free + counts.cached) * running / used);
+        const auto size = limits_.block_size;
+        return places((counts.free + counts.cached) * size, counts.used * size);
     }
-    const auto used = std::max<std::uint64_t>(out_.total(), 1);
-    const auto unused = total_tokens - std::min(used, total_tokens);
-    return std::min<std::size_t>(left, unused * running / used);
+    const auto used = out_.total();
+    return places(total_tokens - std::min(used, total_tokens), used);
 }
 
 /// Of `places` left, those that are kept for others than who runs more than its share.

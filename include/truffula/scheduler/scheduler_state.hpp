@@ -267,6 +267,7 @@ private:
     drain_rate drain_;                                // of those that may be scheduled
     std::vector<adapter_key> in_use_;                 // sorted
     std::size_t open_count_ = 0;                      // requests that may be scheduled
+    std::uint64_t open_tokens_ = 0;                   // of them, prompts and answers
     std::chrono::microseconds open_since_{};          // sum over them; nanoseconds would overflow
     std::array<open_line, 2> pooled_;                 // those that do not generate
     std::optional<time_point> pooled_blocked_since_;  // their head got no blocks
