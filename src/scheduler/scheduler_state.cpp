@@ -1,9 +1,6 @@
 #include "truffula/scheduler/scheduler_state.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <string>
 
 namespace truffula::scheduler {
 namespace {
@@ -18,31 +15,6 @@ std::optional<kv_cache::block_allocator> make_blocks(
         .prefix_caching = settings.prefix_caching,
         .hash_seed = settings.hash_seed,
     }};
-}
-
-/// Who has the share of a request: its tenant; where none is known, its adapter.
-std::string owner_of(const adapter::adapter_ref& ref, adapter_key key) {
-    static const std::string nobody = adapter::adapter_ref{}.tenant;
-    return ref.tenant == nobody ? "adapter " + std::to_string(key) : "tenant " + ref.tenant;
-}
-
-using queue_node = std::map<queue_place, entry>::node_type;
-
-/// Takes all out: those that have no places yet are not in order, for their ranks are guesses of
-/// different times.
-std::vector<queue_node> extract_by_arrival(std::map<queue_place, entry>& from) {
-    std::vector<queue_node> all;
-    all.reserve(from.size());
-    while (!from.empty()) all.push_back(from.extract(from.begin()));
-    std::ranges::sort(all, {}, [](const queue_node& one) { return one.mapped().id; });
-    return all;
-}
-
-error too_large(const char* what, std::uint64_t given, const char* limit, std::uint64_t allowed) {
-    return {
-        errc::validation,
-        std::string{what} + " must be <= " + std::to_string(allowed) + " (" + limit +
-            "). Given: " + std::to_string(given)};
 }
 
 }  // namespace
@@ -70,98 +42,6 @@ scheduler_state::adapter_queue& scheduler_state::queue_of(adapter_key key) {
 std::optional<kv_cache::block_counts> scheduler_state::blocks() const {
     if (!blocks_) return std::nullopt;
     return blocks_->counts();
-}
-
-/// Why no batch could ever hold the request, even alone.
-std::optional<error> scheduler_state::misfit(const inference::request& what) const {
-    const auto input = what.input_length;
-    const bool generates = what.kind == inference::task::generate;
-    const auto tokens = std::uint64_t{input} + what.stopping.max_new_tokens;
-    const bool may_be_cut = generates && limits_.cuts_prompts();
-    if (input > limits_.prefill_token_budget && !may_be_cut) {
-        return too_large(
-            "`inputs` tokens", input, "the prefill token budget", limits_.prefill_token_budget);
-    }
-    if (generates && tokens > limits_.total_token_budget) {
-        return too_large(
-            "`inputs` tokens + `max_new_tokens`",
-            tokens,
-            "the total token budget",
-            limits_.total_token_budget);
-    }
-    if (!blocks_) return std::nullopt;
-    const auto needed = blocks_->blocks_needed(input, what.stopping.max_new_tokens);
-    if (needed <= blocks_->usable()) return std::nullopt;
-    return too_large(
-        "blocks for `inputs` tokens + `max_new_tokens`",
-        needed,
-        "all blocks of the shards but the reserved one",
-        blocks_->usable());
-}
-
-/// Why the request cannot leave its queue before its deadline. The wait is estimated only where it
-/// is known to be needed: behind those that may be scheduled as this one.
-std::optional<error> scheduler_state::too_late(
-    const entry& e, adapter_key key, time_point now) const {
-    if (!e.deadline) return std::nullopt;
-    const auto seconds = [](steady_clock::duration d) {
-        std::array<char, 32> text{};
-        std::snprintf(text.data(), text.size(), "%.1f s", std::chrono::duration<double>(d).count());
-        return std::string{text.data()};
-    };
-    if (*e.deadline <= now) {
-        return error{
-            errc::timeout,
-            "The request waited longer than it may: for " + seconds(now - e.created)};
-    }
-    const bool generates = e.what->kind == inference::task::generate;
-    if (settings_.is_fair || !generates || !table_.is_ready(key)) return std::nullopt;
-    const auto wait = drain_.time_for(open_count_);
-    if (!wait || now + *wait <= *e.deadline) return std::nullopt;
-    return error{
-        errc::timeout,
-        "The request would wait longer than it may: about " + seconds(*wait) + ", with " +
-            seconds(*e.deadline - now) + " left"};
-}
-
-void scheduler_state::submit(entry e, time_point now) {
-    const auto deadline = e.what->deadline;
-    if (settings_.queue_timeout.count() > 0) {
-        const auto own = e.created + settings_.queue_timeout;
-        e.deadline = std::min(own, deadline.value_or(own));
-    } else {
-        e.deadline = deadline;
-    }
-    enqueue(std::move(e), now);
-}
-
-void scheduler_state::enqueue(entry e, time_point now) {
-    if (auto why = misfit(*e.what)) {
-        failed_.emplace_back(std::move(e), std::move(*why));
-        return;
-    }
-    const auto joined = table_.join(*e.adapter, now);
-    if (!joined) {
-        failed_.emplace_back(std::move(e), joined.error());
-        return;
-    }
-    e.memo = {};
-    if (auto why = too_late(e, joined->key, now)) {
-        update(joined->key);
-        failed_.emplace_back(std::move(e), std::move(*why));
-        return;
-    }
-    const bool generates = e.what->kind == inference::task::generate;
-    if (settings_.is_fair && generates && !e.share.account) {
-        e.share = shares_.enter(
-            owner_of(*e.adapter, joined->key),
-            e.adapter->tenant,
-            e.what->priority,
-            e.what->input_length,
-            e.what->stopping.max_new_tokens);
-    }
-    insert(std::move(e), {joined->key, joined->pending});
-    update(joined->key);
 }
 
 void scheduler_state::insert(entry e, place where) {
@@ -273,91 +153,6 @@ void scheduler_state::update(adapter_key key) {
     table_.set_waiting(key, count, oldest, count > 0 ? first.rank : 0);
 }
 
-void scheduler_state::set_open(adapter_key key, bool is_open, time_point now) {
-    auto& queue = queue_of(key);
-    if (queue.is_open == is_open) return;
-    queue.is_open = is_open;
-    set_pooled_open(queue, key);
-    if (is_open) {
-        queue.open_since = now;
-        place_all(queue, key);
-        for (const auto& [at, e] : queue.granted) count_open(queue, e);
-        runnable_ = runnable_ || !queue.granted.empty();
-    } else {
-        for (auto& [at, e] : queue.granted) {
-            uncount_open(queue, e);
-            shares_.displace(e.share);
-        }
-    }
-}
-
-/// They may be scheduled: under `fair` they take their places now, in the order of arrival.
-void scheduler_state::place_all(adapter_queue& queue, adapter_key key) {
-    if (!settings_.is_fair) return;
-    for (auto& one : extract_by_arrival(queue.granted)) {
-        auto& e = one.mapped();
-        const bool is_starved = starved_.erase(e.place()) > 0;
-        shares_.place(e.share);
-        where_.at(e.id).rank = e.share.rank;
-        if (is_starved) starved_[e.place()] = key;
-        one.key() = e.place();
-        queue.granted.insert(std::move(one));
-    }
-}
-
-void scheduler_state::apply(const adapter::changes& c, time_point now) {
-    for (const auto key : c.no_longer_ready) set_open(key, false, now);
-    for (const auto key : c.became_ready) set_open(key, table_.is_ready(key), now);
-    for (const auto& g : c.granted) {
-        auto waiting = queue_of(g.key).pending.extract(g.who);
-        if (!waiting) continue;
-        table_.set_pending(g.key, g.who, 0);
-        for (auto& one : extract_by_arrival(waiting.mapped())) {
-            insert(std::move(one.mapped()), {g.key, 0});
-        }
-        update(g.key);
-    }
-    for (const auto& r : c.refused) {
-        auto waiting = queue_of(r.key).pending.extract(r.who);
-        if (!waiting) continue;
-        fail_all(waiting.mapped(), r.why);
-        table_.set_pending(r.key, r.who, 0);
-        update(r.key);
-    }
-    for (const auto& f : c.failed) {
-        auto& queue = queue_of(f.key);
-        set_open(f.key, false, now);
-        fail_all(queue.granted, f.why);
-        fail_all(queue.pooled, f.why);
-        for (auto& [who, waiting] : queue.pending) {
-            fail_all(waiting, f.why);
-            table_.set_pending(f.key, who, 0);
-        }
-        queue.pending.clear();
-        update(f.key);
-    }
-    for (const auto key : c.no_longer_ready) update(key);
-    for (const auto key : c.became_ready) update(key);
-}
-
-std::vector<adapter::call> scheduler_state::due(time_point now, std::size_t limit) {
-    adapter::changes c;
-    auto calls = table_.due(now, limit, c);
-    for (const auto& call : calls) {
-        // Weights come to the index or leave it: what was computed with others is void.
-        if (blocks_ && call.kind != adapter::call_kind::download) blocks_->forget(call.index);
-    }
-    apply(c, now);
-    return calls;
-}
-
-void scheduler_state::finished(
-    std::uint64_t call_id, const result<adapter::memory_share>& outcome, time_point now) {
-    adapter::changes c;
-    table_.finished(call_id, outcome, now, c);
-    apply(c, now);
-}
-
 void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     limits_ = std::move(limits);
     blocks_ = make_blocks(settings_, limits_);
@@ -379,14 +174,6 @@ void scheduler_state::shards_changed(shard_limits limits, time_point now) {
     }
     for (auto& [id, why] : misfits) failed_.emplace_back(std::move(*remove(id)), std::move(why));
     runnable_ = true;
-}
-
-void scheduler_state::expire(time_point now) {
-    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-        auto gone = std::move(*remove(deadlines_.begin()->second));
-        auto why = *too_late(gone, adapter::base_key, now);
-        failed_.emplace_back(std::move(gone), std::move(why));
-    }
 }
 
 void scheduler_state::fail_everything(const error& why) {
