@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,6 +46,17 @@ def test_a_trace_that_was_written_gives_the_same_figures(tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == json.loads(first.stdout)["figures"]["requests"]
     assert "progress" not in first.stderr and "\r" not in first.stderr  # no bar without a terminal
+
+
+def test_a_terminal_sees_how_far_it_is():
+    terminal, theirs = pty.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        command = [BINARY, "run", "--rate", "25", "--seconds", "600"]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=True, timeout=60)
+        os.close(theirs)
+        shown = screen.read(1 << 16).decode()
+    percents = [int(p) for p in re.findall(r"(\d+) %", shown)]
+    assert len(percents) > 1 and percents == sorted(percents)
 
 
 def test_bad_lines_stop_or_are_left_out(tmp_path):

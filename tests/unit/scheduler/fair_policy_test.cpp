@@ -198,11 +198,11 @@ TEST_CASE("fair: requests take their places when their adapter is ready", "[sche
 TEST_CASE("fair: requests that get their proof leave in arrival order", "[scheduler]") {
     scheduler_world w{scheduler_world::limits(100'000, 100'000), fair()};
     const auto ask = [&](const std::string& token) {
-        return w.submit({"a", 10, 10, token, adapter::source::hub, {}, {}, "acme"});
+        return w.submit({"a", 5000, 10, token, adapter::source::hub, {}, {}, "acme"});
     };
     ask("first");
     w.run_calls();
-    w.next();
+    w.next({}, 100'000, 100'000);
     w.end_all();
     for (int i = 0; i < 6; ++i) w.submit({"", 10, 5000, {}, {}, {}, {}, "acme"});
     const auto first = ask("second");
@@ -211,7 +211,7 @@ TEST_CASE("fair: requests that get their proof leave in arrival order", "[schedu
     w.running.clear();
     const auto second = ask("second");  // its owner has had less than it seemed
     w.run_calls();
-    CHECK(w.next() == ids{first, second});
+    CHECK(w.next({}, 100'000, 100'000) == ids{first, second});
 }
 
 TEST_CASE("fair: who waits alone is not held up by what others run", "[scheduler]") {
