@@ -117,7 +117,7 @@ class SimGroup:
 
 
 class Router:
-    """A router in front of `master` (path of a Unix socket), on a free port.
+    """A router in front of `master` (path of a Unix socket; none: `config` has it), on a free port.
 
     `options` as on the command line; `config` is the text of a YAML file.
     """
@@ -131,10 +131,11 @@ class Router:
         "--hostname": "127.0.0.1",
     }
 
-    def __init__(self, folder: Path, master: str, options=None, flags=(), config: str = ""):
+    def __init__(self, folder: Path, master: str | None, options=None, flags=(), config: str = ""):
         chosen = {"--port": free_port(), **self.defaults, **(options or {})}
         self.port = chosen["--port"]
-        command = [binary("truffula-router"), "--master-shard-uds-path", master]
+        command = [binary("truffula-router")]
+        command += ["--master-shard-uds-path", master] if master else []
         for name, value in chosen.items():
             command += [name, str(value)]
         command += list(flags)

@@ -2,13 +2,11 @@
 
 import concurrent.futures
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
 
-from harness import Router, SimGroup
 from processes import binary, wait_until
 from test_generate import ask
 
@@ -191,21 +189,6 @@ def test_queued_requests_are_answered_before_the_end(sims, routers):
         router.process.child.send_signal(signal.SIGTERM)
         assert [w.result().status for w in waiting] == [200] * 4
     assert router.process.wait() == 0
-
-
-def test_over_tcp_and_from_a_file(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    group = SimGroup(tmp_path, options=["--tcp", f"127.0.0.1:{port}"])
-    try:
-        file = tmp_path / "t.yaml"
-        file.write_text(f"shard:\n  master_shard: tcp://127.0.0.1:{port}\n")
-        router = Router(tmp_path, group.master, flags=["--config", str(file)])
-        router.wait_healthy()
-        router.stop()
-    finally:
-        group.kill()
 
 
 def test_json_logs_are_json(sims, routers):

@@ -128,7 +128,9 @@ TEST_CASE("config: what the launcher of LoRAX passes is accepted", "[config]") {
     CHECK(got->values.server.cors_allow_credentials == true);
     CHECK(got->values.server.hostname == "0.0.0.0");
     CHECK(got->values.master_address() == "unix:///tmp/x-0");
-    CHECK(got->warnings.size() == 2);  // hostname, prefix caching, traces
+    REQUIRE(got->warnings.size() == 2);
+    CHECK(has(got->warnings[0], "--hostname: `some-container` is not an IP address"));
+    CHECK(has(got->warnings[1], "otlp_endpoint is accepted; no traces are exported yet"));
 }
 
 TEST_CASE("config: errors name place, what was found and what is allowed", "[config]") {
@@ -241,6 +243,11 @@ TEST_CASE("config: the shard's address from the higher source", "[config]") {
     const config::environment env{{"MASTER_SHARD_UDS_PATH", "/env-0"}};
     CHECK(load(with({}), env)->values.master_address() == "unix:///env-0");
     CHECK(load(with({"--master-shard", "tcp://h:1"}), env)->values.master_address() == "tcp://h:1");
+    const arguments both{"--master-shard", "tcp://h:1", "--master-shard-uds-path", "/a"};
+    CHECK(has(failure(load(with(both), {})), "command line: found master_shard and"));
+    config::environment named_twice = env;
+    named_twice["MASTER_SHARD"] = "tcp://h:1";
+    CHECK(has(failure(load(with({}), named_twice)), "environment: found master_shard and"));
     for (const auto* good : {"unix:///a", "tcp://h:1", "tcp://10.0.0.1:65535", "tcp://[::1]:80"}) {
         INFO(good);
         CHECK(load(with({"--master-shard", good}), {})->values.master_address() == good);
