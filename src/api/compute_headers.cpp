@@ -8,12 +8,6 @@ namespace truffula::api {
 namespace {
 
 using std::to_string;
-using duration = std::chrono::steady_clock::duration;
-
-std::string milliseconds(duration d) {
-    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-    return to_string(std::max<decltype(whole)>(whole, 0));
-}
 
 // UTF-8 characters: every byte but continuations begins one.
 std::ptrdiff_t characters(std::string_view text) {
@@ -22,6 +16,11 @@ std::ptrdiff_t characters(std::string_view text) {
 }
 
 }  // namespace
+
+std::string milliseconds(std::chrono::steady_clock::duration d) {
+    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+    return to_string(std::max<decltype(whole)>(whole, 0));
+}
 
 header_list common_headers(const generation_call& call) {
     header_list headers{

@@ -12,6 +12,9 @@ namespace truffula::api {
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
+/// As headers tell times: whole milliseconds, truncated, never negative.
+std::string milliseconds(std::chrono::steady_clock::duration d);
+
 /// The headers of contract section 9 that every generation has.
 header_list common_headers(const generation_call& call);
 

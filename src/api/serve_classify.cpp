@@ -1,10 +1,10 @@
+#include "api/compute_headers.hpp"
 #include "api/handlers.hpp"
 #include "api/pooling.hpp"
 #include "api/read_body.hpp"
 #include "truffula/api/answers.hpp"
 #include "truffula/api/entities.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace truffula::api {
@@ -12,11 +12,6 @@ namespace {
 
 namespace asio = boost::asio;
 using duration = std::chrono::steady_clock::duration;
-
-std::string milliseconds(duration d) {
-    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-    return std::to_string(std::max<decltype(whole)>(whole, 0));
-}
 
 http::response classified(std::string body, const pooling_summary& how, bool is_batch) {
     http::response answer;
