@@ -78,6 +78,7 @@ struct router::impl {
 
     std::vector<asio::any_io_executor> http_executors() const {
         std::vector<asio::any_io_executor> all;
+        all.reserve(server->threads());
         for (std::size_t i = 0; i < server->threads(); ++i) all.push_back(server->executor(i));
         return all;
     }

@@ -75,11 +75,10 @@ private:
             if (!entry.second.IsNull()) given.insert(key);
             const auto& keys = known_[name];
             if (!keys.contains(key)) {
-                return wrong(
-                    entry.first, "`" + name + "." + key + "`: unknown key" + suggestion(key, keys));
+                return wrong_key(entry.first, name, "unknown key" + suggestion(key, keys));
             }
             if (!seen.insert(key).second) {
-                return wrong(entry.first, "`" + name + "." + key + "`: found twice; give it once");
+                return wrong_key(entry.first, name, "found twice; give it once");
             }
             const auto o = std::ranges::find_if(options(), [&](const option& one) {
                 return one.section == name && one.name == key;
@@ -139,6 +138,11 @@ private:
     }
     error wrong(const YAML::Node& node, const std::string& what) const {
         return {errc::invalid_config, place(node) + ": " + what};
+    }
+
+    error wrong_key(
+        const YAML::Node& key, const std::string& section, const std::string& what) const {
+        return wrong(key, "`" + section + "." + key.Scalar() + "`: " + what);
     }
 
     const std::string& path_;

@@ -18,8 +18,9 @@ namespace truffula::config {
 /// Reads a number that is the whole text.
 template <class T>
 bool read_number(std::string_view text, T& to) {
-    const auto* const end = text.data() + text.size();
-    const auto read = std::from_chars(text.data(), end, to);
+    const auto* const begin = text.data();
+    const auto* const end = begin + text.size();
+    const auto read = std::from_chars(begin, end, to);
     return read.ec == std::errc{} && read.ptr == end;
 }
 

@@ -25,7 +25,7 @@ bool is_shard_address(std::string_view text) {
 }
 
 // clang-format off
-#define FIELD(section, name) [](settings& s) -> auto& { return s.section.name; }
+#define FIELD(section, name) ([](settings& s) -> auto& { return s.section.name; })
 
 void add_server(option_table& t) {
     t.section("server");

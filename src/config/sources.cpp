@@ -19,6 +19,13 @@ bool is_ip(const std::string& text) {
     return !ec;
 }
 
+error refused(const option& o, const std::string& value, const std::string& place) {
+    const auto found = o.is_secret ? std::string{"a value"} : "`" + value + "`";
+    return {
+        errc::invalid_config,
+        place + ": " + o.name + ": found " + found + "; allowed: " + o.allowed};
+}
+
 error both_masters(const std::string& place) {
     return {
         errc::invalid_config,
@@ -31,12 +38,7 @@ result<> apply(
     const option& o, const std::vector<std::string>& values, const std::string& place, loaded& to) {
     if (o.clear) o.clear(to.values);
     for (const auto& value : values) {
-        if (!o.set(to.values, value)) {
-            const auto found = o.is_secret ? std::string{"a value"} : "`" + value + "`";
-            return error{
-                errc::invalid_config,
-                place + ": " + o.name + ": found " + found + "; allowed: " + o.allowed};
-        }
+        if (!o.set(to.values, value)) return refused(o, value, place);
     }
     prefer(to, o);
     to.origins[o.key()] = place;

@@ -11,9 +11,9 @@ namespace truffula::text {
 /// Bounds of a JSON schema that goes to a shard. Shards expand references and build an automaton
 /// of the whole, so what counts is the size after that.
 struct schema_limits {
-    std::size_t bytes = 256 * 1024;  ///< Of the compact text.
-    std::size_t depth = 32;          ///< Schemas in schemas, references not followed.
-    std::size_t nodes = 8192;        ///< Schemas, with each reference replaced by what it means.
+    std::size_t bytes = 262'144;  ///< Of the compact text.
+    std::size_t depth = 32;       ///< Schemas in schemas, references not followed.
+    std::size_t nodes = 8192;     ///< Schemas, with each reference replaced by what it means.
 };
 
 /// Checks a JSON schema before it reaches a shard: keywords have values of the right kind (drafts 4
