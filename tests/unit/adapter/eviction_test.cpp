@@ -194,3 +194,14 @@ TEST_CASE("adapter table: a freed slot is for the one that waits longest", "[ada
     CHECK(load.key == large);
     CHECK(d.table.state(small) == adapter_state::downloaded);
 }
+
+TEST_CASE("adapter table: nobody goes where that would not make room", "[adapter]") {
+    table_driver d{test::with_slots(3)};
+    const auto small = d.make_ready("small", 1000);
+    d.wait_for(test::named("large"));
+    d.settle(900'000);  // it has not served: it stays
+    d.wait_for(test::named("next"));
+    d.succeed(d.only_due(), 500'000);
+    CHECK(d.due().empty());
+    CHECK(d.table.is_ready(small));
+}

@@ -188,3 +188,28 @@ TEST_CASE("adapter table: a slot that is owed is taken by who it is owed to", "[
     CHECK(d.table.state(owed) == adapter::adapter_state::loading);
     CHECK(d.table.state(last) == adapter::adapter_state::downloaded);
 }
+
+TEST_CASE("adapter table: nothing is owed to who does not wait any more", "[adapter]") {
+    table_driver d{shared(1)};
+    make_ready(d, "rich", "r");
+    const auto owed = d.wait_for(of("poor", "p"));
+    d.succeed(d.only_due());
+    const auto off = d.only_due();
+    d.nobody_waits_for(owed);
+    const auto last = d.wait_for(of("last", "l"));
+    d.table.set_waiting(last, 1, d.now - 1h);  // it goes first
+    d.succeed(d.only_due());
+    d.wait_for(of("poor", "p"));
+    d.succeed(off);
+    CHECK(d.only_due().key == last);
+}
+
+TEST_CASE("adapter table: who may take what others do not use is told when", "[adapter]") {
+    table_driver d{shared(2)};
+    make_ready(d, "modest", "m");
+    d.wait_for(of("flood", "a"));
+    d.settle();  // it has not served: it stays
+    d.wait_for(of("flood", "b"));
+    d.settle();
+    CHECK(d.table.next_deadline(d.now) == d.now + slot_shares::keeps);
+}

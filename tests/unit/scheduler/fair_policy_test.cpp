@@ -229,3 +229,58 @@ TEST_CASE("fair: who waits alone is not held up by what others run", "[scheduler
     w.now += 1ms;
     CHECK(w.next(terms, 100'000, 100'000) == ids{alone});
 }
+
+TEST_CASE("fair: what was given back does not count as running", "[scheduler]") {
+    scheduler_world w{scheduler_world::limits(100'000, 100'000), fair()};
+    for (int i = 0; i < 29; ++i) submit(w, "flood");
+    const auto first = submit(w, "other");
+    REQUIRE(w.next({}, 100'000, 100'000).size() == 30);
+    const auto leave = [&w](scheduler::request_id id) {
+        const auto at = std::ranges::find(
+            w.running, id, [](const scheduler::scheduled_entry& r) { return r.what.id; });
+        auto gone = std::move(at->what);
+        w.running.erase(at);
+        return gone;
+    };
+    w.state.ended(10, 10, leave(first).share, 10);
+    for (int i = 0; i < 3; ++i) submit(w, "other");
+    for (const auto id : w.next({}, 100'000, 100'000)) {
+        std::vector<scheduler::entry> back;
+        back.push_back(leave(id));
+        w.state.give_back(std::move(back), w.now);
+        w.state.cancel(id);
+    }
+    scheduler::join_terms terms;
+    terms.weigh = {29, 10ms, 0ms, 1.0F};
+    const auto alone = submit(w, "other");  // nobody of its tenant runs: nobody is stalled
+    CHECK(w.next(terms, 100'000, 100'000) == ids{alone});
+}
+
+TEST_CASE("fair: one overtaken too often stays so when its adapter comes back", "[scheduler]") {
+    auto settings = fair();
+    settings.max_overtakes = 2;
+    const auto limits = scheduler_world::limits();
+    scheduler_world w{limits, std::move(settings)};
+    w.submit({"", 100, 2000, {}, {}, {}, {}, "busy"});
+    w.next();
+    const auto large = w.submit({"a", 100, 2900, {}, {}, {}, {}, "large"});
+    w.run_calls();
+    for (int i = 0; i < 2; ++i) {
+        const auto small = submit(w, "small-" + std::to_string(i));
+        REQUIRE(w.next({}, 1000, 1900) == ids{small});
+    }
+    submit(w, "third");
+    CHECK(w.next({}, 1000, 1800).empty());
+    w.state.shards_changed(limits, w.now);
+    w.run_calls();
+    CHECK(w.next({}, 1000, 1800).empty());
+    CHECK(*w.state.why_waiting(large) == scheduler::wait_reason::total_budget);
+}
+
+TEST_CASE("fair: who takes its requests back has not used its share", "[scheduler]") {
+    scheduler_world w{scheduler_world::limits(), fair()};
+    for (int i = 0; i < 100; ++i) w.state.cancel(submit(w, "a"));
+    const auto first = submit(w, "a");
+    submit(w, "b");
+    CHECK(w.next({}, 10) == ids{first});
+}
