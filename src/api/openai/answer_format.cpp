@@ -49,9 +49,11 @@ refused read_structured(const raw_json& given, format& to) {
         }
     }
     const auto schema = asked.contains("json") ? asked["json"] : json{};
-    if (schema.is_string())
-        return read_guided({true, schema.get<std::string>()}, name + ".json", to);
-    if (!schema.is_null()) return read_guided({false, schema.dump()}, name + ".json", to);
+    if (!schema.is_null()) {
+        const bool is_text = schema.is_string();
+        const auto text = is_text ? schema.get<std::string>() : schema.dump();
+        return read_guided({is_text, text}, name + ".json", to);
+    }
     if (asked.contains("json_object") && asked["json_object"] == true) {
         to = response_format_body{"json_object"};
     }
