@@ -120,6 +120,7 @@ asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
     auto sent = std::exchange(ahead_, std::nullopt);
     if (!sent) {
         std::vector<const shard::cached_batch*> batches;
+        batches.reserve(cached_.size());
         for (const auto& b : cached_) batches.push_back(&b);
         sent = send_decode(batches);
     }

@@ -225,6 +225,7 @@ def test_an_offload_that_fails_leaves_the_router_going(sims, routers):
         answer = router.http.post("/generate", ask({"adapter_id": name}))
         assert answer.status in (200, 424)
     assert generated(router).startswith("@base")
+    assert metric(router, 'lorax_request_failure{err="offload_adapter"}') == 1
     group.kill()  # its count of adapters and ours may differ now
 
 
