@@ -87,6 +87,12 @@ struct router::impl {
     std::vector<http::route> routes();
     bool ends_within(const std::function<bool()>& is_over, std::chrono::milliseconds limit) const;
 
+    /// Its coroutines have been told: they end by themselves, and free what they hold.
+    void end_engine() {
+        engine_work.reset();
+        ends_within([this] { return engine_has_ended.load(); }, farewell);
+    }
+
     config::settings settings;
     telemetry::registry metrics;
     std::unique_ptr<trace_recorder> recorder;  // none: `record_trace` was not given
@@ -241,7 +247,11 @@ result<> router::start(const std::function<bool()>& should_stop) {
     auto made = ready.get();
     if (!made) return made.error();
     i.engine = std::move(*made);
-    if (auto listening = i.server->start(i.routes()); !listening) return listening;
+    if (auto listening = i.server->start(i.routes()); !listening) {
+        i.engine->stop();
+        i.end_engine();
+        return listening;
+    }
     spdlog::info("listening on {}:{}", i.settings.server.hostname, i.server->port());
     return {};
 }
@@ -267,9 +277,7 @@ void router::stop(const std::function<bool()>& should_hurry) {
         i.ends_within([&] { return i.request_log->is_idle() || should_hurry(); }, wait);
         i.request_log->stop();
     }
-    i.engine_work.reset();
-    // Its coroutines have been told: they end by themselves, and free what they hold.
-    i.ends_within([&] { return i.engine_has_ended.load(); }, farewell);
+    i.end_engine();
     spdlog::info("stopped");
 }
 
