@@ -10,7 +10,7 @@ import pytest
 
 from load import run_all
 from looks import metric
-from processes import REPOSITORY
+from processes import REPOSITORY, wait_until
 
 TOKENIZER = str(REPOSITORY / "tests" / "data" / "tokenizer")
 POOLING = ["--embeddings", "--classification"]
@@ -106,6 +106,20 @@ def test_a_list_of_any_size_is_split_over_steps(sims, routers):
         assert vectors[i] == embed(router, texts[i])
     assert group.shards[0].report()["calls"]["Embed"] > 20
     assert router.http.get("/health").status == 200
+
+
+def test_a_long_list_leaves_places_for_others(sims, routers):
+    group = sims(options=[*POOLING, "--prefill-base-us", "50000"])
+    limits = {"--max-batch-prefill-tokens": 128, "--max-concurrent-requests": 300}
+    router = routers(group, {"--tokenizer-name": TOKENIZER, **limits})
+    before = group.shards[0].report()["calls"]["Embed"]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        body = {"model": "", "input": [f"text {i}" for i in range(1000)]}
+        long = pool.submit(router.http.post, "/v1/embeddings", body)
+        wait_until(lambda: group.shards[0].report()["calls"]["Embed"] > before, "its first call")
+        assert len(embed(router, "a")) == 8
+        assert not long.done()
+        assert long.result().status == 200
 
 
 def test_adapters_work_as_for_generation(serving):
