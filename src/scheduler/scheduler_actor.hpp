@@ -92,7 +92,7 @@ inline error stopped() {
     return {errc::stopped, "the router is shutting down"};
 }
 
-/// Starts the actor on `ex`; it ends when `core->inbox` is closed.
+/// Starts the actor on `ex`; it ends when the inbox of `with` is closed.
 void start_actor(
     boost::asio::any_io_executor ex,
     std::shared_ptr<core> with,
