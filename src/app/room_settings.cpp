@@ -74,6 +74,7 @@ batching::engine_settings engine_settings(const config::settings& s) {
     to.eager_prefill = s.batching.eager_prefill;
     to.paced_adapter_calls = s.adapters.adapter_calls == "paced";
     to.max_batch_prefill_tokens = s.batching.max_batch_prefill_tokens;
+    to.busy_poll = std::chrono::microseconds{s.shard.busy_poll_us};
     to.max_undelivered_bytes = std::size_t{s.batching.max_undelivered_mib} << 20U;
     to.max_stream_bytes = std::size_t{s.server.stream_buffer_kib} << 10U;
     to.connect = [settings = group_settings(s)] { return shard::start_group(settings); };

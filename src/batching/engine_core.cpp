@@ -67,6 +67,7 @@ engine_core::engine_core(
       chunks_(limits_of(group, 0, 0).cuts_prompts()),
       running_(model_of(group.info)),
       rule_(settings_.joining),
+      forecast_(settings_.busy_poll),
       work_(ex, 1),
       drained_(ex, 1),
       stepped_(ex, 1) {
@@ -84,6 +85,12 @@ engine_core::shared_facts engine_core::facts() const {
 }
 
 void engine_core::start() {
+    // It needs a weak pointer to this, which a constructor has not yet.
+    poller_ = std::make_shared<busy_poller>(executor, [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (const auto held = self->group_) held->poll();
+    });
     asio::co_spawn(
         executor,
         run(shared_from_this()),

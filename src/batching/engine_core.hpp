@@ -1,5 +1,7 @@
 #pragma once
 
+#include "batching/answer_forecast.hpp"
+#include "batching/busy_poller.hpp"
 #include "batching/delivery_lane.hpp"
 #include "batching/running_batch.hpp"
 #include "batching/stream_core.hpp"
@@ -197,6 +199,8 @@ private:
     std::optional<sent_decode> ahead_;         // the next step, where it needed no thought
     std::deque<undelivered> undelivered_;
     scheduler::join_rule rule_;
+    answer_forecast forecast_;
+    std::shared_ptr<busy_poller> poller_;
     std::uint64_t next_batch_id_ = 0;
 
     signal work_;     // wakes the idle loop

@@ -140,7 +140,11 @@ asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
             sent->call->on_answer([this](const auto& answer) { go_ahead(answer); });
         }
     }
+    if (const auto due = forecast_.next()) {
+        poller_->poll_between(started + due->from, started + due->until);
+    }
     auto answer = co_await sent->call->get();
+    poller_->end();
     check_batch(answer, cached_.front().id);
     last_inference_succeeded_ = answer.has_value();
     if (!answer) {
@@ -149,7 +153,9 @@ asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
         co_return planned{};
     }
     take(std::move(*answer), 0, "decode", started);
-    rule_.decoded(undelivered_.back().arrived - started);
+    const auto time = undelivered_.back().arrived - started;
+    rule_.decoded(time);
+    forecast_.answered(time);
     // While the next step is under way the shards cannot be told: after it, then.
     if (!ahead_) co_await drop_ended(0);
     co_return std::move(next);

@@ -71,6 +71,7 @@ void add_shard(option_table& t) {
     t.number<u32>("connect_timeout_s", FIELD(shard, connect_timeout_s), 0, 86'400, "seconds", "How long to wait for shards at start");
     t.number<u32>("call_timeout_s", FIELD(shard, call_timeout_s), 1, 86'400, "seconds", "A shard must answer a step within it");
     t.number<u32>("warmup_timeout_s", FIELD(shard, warmup_timeout_s), 1, 86'400, "seconds", "A shard must warm up within it");
+    t.number<u32>("busy_poll_us", FIELD(shard, busy_poll_us), 0, 10'000, "microseconds", "Longest time per decode step in which the router polls for an answer that is due by the steps before, instead of sleeping; at most 1/20 of a step; 0: never");
 }
 
 void add_batching(option_table& t) {

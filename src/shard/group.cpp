@@ -31,6 +31,10 @@ shard_group::started_step connected_group::start_step(
     return unite_step(send(method, request, call_timeout_), answered_);
 }
 
+void connected_group::poll() {
+    for (auto& shard : shards_) shard->poll();
+}
+
 shard_group::started_step connected_group::start_prefill(const prefill_batch& batch) {
     answered_->reset();
     return start_step("Prefill", prefill_message(batch));

@@ -28,6 +28,7 @@ public:
     awaitable_result<> health() override;
     awaitable_result<> health_request(inference::task kind) override;
     std::optional<duration> last_step_gap() const override { return last_gap_; }
+    void poll() override;
 
     /// What all shards agree on.
     awaitable_result<model_info> info();

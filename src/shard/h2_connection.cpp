@@ -80,23 +80,33 @@ void h2_connection::close() {
     ping_timer_.cancel();
 }
 
+/// Waits, and does not read itself: `poll` reads from the same socket.
 void h2_connection::read() {
-    socket_.async_read_some(
-        asio::buffer(input_),
-        [self = shared_from_this()](error_code ec, std::size_t n) { self->on_read(ec, n); });
+    socket_.async_wait(stream_socket::wait_read, [self = shared_from_this()](error_code ec) {
+        if (ec || self->broken_) return;
+        self->poll();
+        if (!self->broken_) self->read();
+    });
 }
 
-void h2_connection::on_read(error_code ec, std::size_t n) {
+void h2_connection::poll() {
     if (broken_) return;
-    if (ec) return fail({errc::connection, "the connection broke: " + ec.message()});
+    const auto n = ::recv(socket_.native_handle(), input_.data(), input_.size(), MSG_DONTWAIT);
+    if (n > 0) return take({input_.data(), static_cast<std::size_t>(n)});
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    const error_code why =
+        n == 0 ? error_code{asio::error::eof} : error_code{errno, boost::system::system_category()};
+    fail({errc::connection, "the connection broke: " + why.message()});
+}
+
+void h2_connection::take(std::string_view bytes) {
     pings_ = 0;
-    if (auto ok = session_.receive({input_.data(), n}); !ok) return fail(ok.error());
+    if (auto ok = session_.receive(bytes); !ok) return fail(ok.error());
     finish_calls();
     if (broken_) return;
     flush();
     if (broken_) return;
-    if (session_.is_over()) return fail({errc::connection, "the shard said goodbye"});
-    read();
+    if (session_.is_over()) fail({errc::connection, "the shard said goodbye"});
 }
 
 /// Completes what the session finished. A caller may start its next call in here.

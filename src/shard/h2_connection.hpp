@@ -40,12 +40,15 @@ public:
     /// Gives a call up: its answer is ignored. Nothing happens when it has ended.
     void abandon(std::int32_t stream);
 
+    /// Takes what has arrived, without waiting for it.
+    void poll();
+
     /// Closes the socket; calls that are open stay unanswered.
     void close();
 
 private:
     void read();
-    void on_read(boost::system::error_code ec, std::size_t n);
+    void take(std::string_view bytes);
     void finish_calls();
     void flush();
     void wait_writable();

@@ -55,6 +55,8 @@ public:
         return std::make_unique<h2_call>(connection_, stream, std::move(state));
     }
 
+    void poll() override { connection_->poll(); }
+
 private:
     std::shared_ptr<h2_connection> connection_;
 };

@@ -46,6 +46,7 @@ public:
         std::uint32_t current_tokens = 0;  ///< What the running batch says it will take.
         bool healthy = true;
         bool tells_given = false;  ///< `given` in `calls`: a coroutine goes on with an answer.
+        int polls = 0;
         int under_way = 0;  ///< Calls that compute. `OVERLAP` in `calls`: one began beside another.
     };
 
@@ -53,6 +54,7 @@ public:
         : executor_(std::move(ex)), script_(std::move(s)) {}
 
     std::size_t size() const override { return 1; }
+    void poll() override { ++script_->polls; }
 
     started_step start_prefill(const shard::prefill_batch& batch) override {
         std::string line = "prefill ";

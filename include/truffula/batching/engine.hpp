@@ -14,6 +14,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -64,6 +65,8 @@ struct engine_settings {
     bool eager_prefill = false;
     bool paced_adapter_calls = true;  ///< At most one is started per step while requests run.
     std::uint32_t max_batch_prefill_tokens = 4096;
+    /// Longest time per step in which the shards are polled for an answer that is due; 0: never.
+    std::chrono::microseconds busy_poll{0};
     std::size_t max_undelivered_bytes = 16U << 20U;  ///< Of each HTTP thread.
     std::size_t max_stream_bytes = 64U << 10U;       ///< Of a stream, before a slow reader.
 

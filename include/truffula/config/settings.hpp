@@ -47,6 +47,7 @@ struct shard_section {
     std::uint32_t connect_timeout_s = 600;
     std::uint32_t call_timeout_s = 60;
     std::uint32_t warmup_timeout_s = 900;
+    std::uint32_t busy_poll_us = 400;
 };
 
 /// `batching`: token budgets, and when waiting requests join.

@@ -137,6 +137,11 @@ public:
     /// Time between the arrival of the last answer to Prefill, Decode or FilterBatch (all shards)
     /// and the write of the Decode after it; none before the first.
     virtual std::optional<duration> last_step_gap() const = 0;
+
+    /// Takes what has arrived from the shards, without waiting for it: calls may be answered
+    /// inside. Answers come without it, too, but only when the executor's thread has woken up.
+    /// The caller keeps the group until it returns.
+    virtual void poll() = 0;
 };
 
 struct group_settings {

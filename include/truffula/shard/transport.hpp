@@ -31,6 +31,10 @@ public:
         std::string_view method,
         std::string_view request,
         std::chrono::steady_clock::duration timeout) = 0;
+
+    /// Takes what has arrived, without waiting for it: calls may be answered inside. The caller
+    /// keeps the transport until it returns.
+    virtual void poll() = 0;
 };
 
 struct transport_options {

@@ -5,6 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include <algorithm>
 #include <utility>
 
 using namespace truffula;
@@ -146,4 +147,29 @@ TEST_CASE("engine: a stop gives up the step that went ahead", "[batching]") {
         CHECK(got.failure->code == errc::shutting_down);
         co_await until([&] { return w.script->under_way == 0; });
     });
+}
+
+TEST_CASE("engine: shards are polled when their steps are regular", "[batching]") {
+    constexpr auto limit = 60s;  // until a noisy machine has had a few regular steps
+    const auto body = []() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.script->step = 20ms;
+        SECTION("for as long as the settings say") {
+            w.settings.busy_poll = 1ms;
+            w.start();
+            auto stream = w.submit(2900);
+            co_await until([&w] { return w.script->polls > 0; });
+            CHECK(std::ranges::count(w.script->calls, "decode 0") > 7);
+            stream.reset();
+            co_await until([&w] { return has(w.script->calls, "clear 0"); });
+        }
+        SECTION("never without it") {
+            w.settings.busy_poll = 0ms;
+            w.start();
+            auto got = co_await collect(w.submit(20));
+            CHECK(got.finished);
+            CHECK(w.script->polls == 0);
+        }
+    };
+    test::run_coro(body, limit);
 }

@@ -41,6 +41,7 @@ struct shard_script {
     std::deque<result<std::string>> answers;  ///< Then empty ones.
     bool holds = false;                       ///< Answers when `give` is called.
     std::function<void(result<std::string>&)> give;
+    int polls = 0;
 };
 
 class ready_call final : public shard::direct_call<std::string> {
@@ -69,6 +70,7 @@ public:
         }
         return std::make_unique<ready_call>(std::move(answer));
     }
+    void poll() override { ++script_->polls; }
 
 private:
     std::shared_ptr<shard_script> script_;
@@ -292,4 +294,11 @@ TEST_CASE("group: the smallest total of the warm-up counts", "[shard]") {
         const auto none = co_await w.group->warm_up(limits, 1s);  // empty answers
         CHECK_FALSE(none.value());
     });
+}
+
+TEST_CASE("group: polls every shard", "[shard]") {
+    two_shards shards;
+    shards.group->poll();
+    CHECK(shards.scripts[0]->polls == 1);
+    CHECK(shards.scripts[1]->polls == 1);
 }

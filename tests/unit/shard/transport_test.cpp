@@ -11,6 +11,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <catch2/catch.hpp>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -189,6 +191,43 @@ TEST_CASE("transport: an answer is shown before its waiter goes on", "[shard]") 
         const auto answer = co_await call->get();
         CHECK(answer.has_value());
         CHECK(is_shown);
+    });
+}
+
+TEST_CASE("transport: who polls gets the answer without the executor", "[shard]") {
+    grpc_shard server;
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto to = co_await open(server);
+        const auto first = co_await ask(*to, "Info", "", 10s);
+        REQUIRE(first.has_value());
+        auto call = to->start("Info", "", 10s);
+        bool is_shown = false;
+        call->on_answer([&](const auto& answer) { is_shown = answer.has_value(); });
+        const auto limit = std::chrono::steady_clock::now() + 10s;
+        while (!is_shown && std::chrono::steady_clock::now() < limit) to->poll();
+        CHECK(is_shown);
+        const auto answer = co_await call->get();
+        CHECK(answer.has_value());
+        const auto next = co_await ask(*to, "Info", "", 10s);  // the connection still listens
+        CHECK(next.has_value());
+    });
+}
+
+TEST_CASE("transport: who polls learns that the connection is lost", "[shard]") {
+    auto server = std::make_unique<grpc_shard>();
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto to = co_await open(*server);
+        const auto first = co_await ask(*to, "Info", "", 10s);
+        REQUIRE(first.has_value());
+        server.reset();
+        std::optional<boost::system::error_code> code;
+        const auto limit = std::chrono::steady_clock::now() + 10s;
+        while (!code && std::chrono::steady_clock::now() < limit) {
+            to->poll();
+            auto call = to->start("Info", "", 10s);
+            call->on_answer([&](const auto& answer) { code = answer.error().code; });
+        }
+        CHECK(code == errc::connection);
     });
 }
 
