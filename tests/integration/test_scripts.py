@@ -72,6 +72,14 @@ def test_a_start_that_fails_shows_the_logs():
     assert re.search(r"Error: .*(in use|bind)", done.stderr), done.stderr
 
 
+def test_what_another_serves_is_not_taken_for_ours(sims, routers):
+    router = routers(sims(), {"--adapter-source": "local"})
+    done = run("--sim", "--once", "--port", str(router.port))
+    assert done.returncode == 1
+    assert f"port {router.port} is taken" in done.stderr
+    assert "answered" not in done.stderr
+
+
 def test_unknown_options_are_refused():
     done = run("--frobnicate")
     assert done.returncode == 2
