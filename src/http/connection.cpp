@@ -16,7 +16,6 @@ using tcp = asio::ip::tcp;
 
 constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t read_size = 4096;
-constexpr std::size_t max_pipelined = 65'536;  // bytes
 
 }  // namespace
 

@@ -52,6 +52,7 @@ public:
 
 private:
     static constexpr std::string_view plain_text = "text/plain; charset=utf-8";
+    static constexpr std::size_t max_pipelined = 65'536;  // bytes
     struct parsed;  // in the source: Beast's types are costly to include
 
     /// An answer as it goes out. Streams are long and many: what they do not need is gone by then.

@@ -26,7 +26,9 @@ constexpr std::string_view body_too_large =
 
 /// The answer to bytes that are no request.
 int status_of(const error_code& ec) {
-    if (ec == bhttp::error::header_limit) return 431;
+    const bool is_too_long =
+        ec == bhttp::error::header_limit || ec == bhttp::error::buffer_overflow;
+    if (is_too_long) return 431;
     if (ec == bhttp::error::bad_version) return 505;
     return 400;
 }
@@ -39,10 +41,18 @@ std::string lower(std::string_view text) {
     return out;
 }
 
+/// Beast takes a coding that it does not know for none: the body would be the next request.
+bool has_foreign_coding(const bhttp::fields& head) {
+    const auto [first, last] = head.equal_range(bhttp::field::transfer_encoding);
+    if (first == last) return false;
+    return std::next(first) != last || !boost::beast::iequals(first->value(), "chunked");
+}
+
 }  // namespace
 
 struct connection::parsed {
     bhttp::request_parser<bhttp::string_body> parser;
+    decltype(request::headers) headers;
 };
 
 /// The next request; none when there is none, or it was refused (`must_close_` says what then).
@@ -61,10 +71,7 @@ asio::awaitable<std::shared_ptr<request>> connection::read_message() {
     auto target = split_target({message.target().data(), message.target().size()});
     r->path = std::move(target.path);
     r->query = std::move(target.query);
-    for (const auto& field : message) {
-        r->headers.emplace_back(
-            lower({field.name_string().data(), field.name_string().size()}), field.value());
-    }
+    r->headers = std::move(in.headers);
     r->body = std::move(message.body());
     must_close_ = !message.keep_alive() || server_->is_closing;
     co_return r;
@@ -75,6 +82,8 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     auto& parser = in.parser;
     parser.header_limit(static_cast<std::uint32_t>(server_->settings.max_header_bytes));
     parser.body_limit(boost::none);
+    // Beast has no other limit for what is said about chunks, and after the last of them.
+    buffer_.max_size(2 * (server_->settings.max_header_bytes + max_pipelined));
     must_close_ = true;
     has_origin_ = false;
     is_http_1_0_ = false;
@@ -93,9 +102,17 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     has_origin_ = origin != message.end();
     if (has_origin_) origin_ = std::string{origin->value()};
     path_ = split_target({message.target().data(), message.target().size()}).path;
-    const auto fields = std::distance(message.begin(), message.end());
-    if (static_cast<std::size_t>(fields) > server_->settings.max_headers) {
+    // Now: the parser puts what comes after a chunked body among them.
+    for (const auto& field : message) {
+        in.headers.emplace_back(
+            lower({field.name_string().data(), field.name_string().size()}), field.value());
+    }
+    if (in.headers.size() > server_->settings.max_headers) {
         co_await refuse(431, std::string{}, true);
+        co_return false;
+    }
+    if (has_foreign_coding(message)) {
+        co_await refuse(400, std::string{}, true);
         co_return false;
     }
     const auto limit = server_->settings.max_body_bytes;
@@ -103,7 +120,9 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
         co_return co_await discard_body(in);
     }
     parser.body_limit(limit);
-    if (bhttp::token_list{message[bhttp::field::expect]}.exists("100-continue")) {
+    const bool expects =
+        !is_http_1_0_ && bhttp::token_list{message[bhttp::field::expect]}.exists("100-continue");
+    if (expects) {
         const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         std::tie(ec, n) = co_await asio::async_write(socket_, asio::buffer(go_on), tuple_awaitable);
         if (ec) co_return false;

@@ -99,6 +99,60 @@ TEST_CASE("http: bytes that are no request get 400, and the connection closes", 
     CHECK(starts(ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "HTTP/1.1 505"));
 }
 
+TEST_CASE("http: a body whose end is not told for sure is refused", "[http]") {
+    server_world w;
+    // As a body it would be one request, as none two.
+    const auto inner = get_hello;
+    for (const auto* const coding :
+         {"gzip",
+          "xchunked",
+          "chunked, gzip",
+          "gzip, chunked",
+          "chunked, chunked",
+          "identity",
+          "chunked\r\ntransfer-encoding: identity",
+          "identity\r\ntransfer-encoding: chunked"}) {
+        CAPTURE(coding);
+        http_client c{w.server->port()};
+        c.send(
+            "POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: " + std::string{coding} +
+            "\r\n\r\n" + inner);
+        const auto got = c.rest();
+        CHECK(starts(got, "HTTP/1.1 400"));
+        CHECK(has(got, "connection: close"));
+        CHECK_FALSE(has(got, "hello"));
+    }
+    http_client c{w.server->port()};
+    c.send("POST /echo HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
+    CHECK(has(c.response(), "body"));
+}
+
+TEST_CASE("http: what comes after a body is no header", "[http]") {
+    server_world w;
+    http_client c{w.server->port()};
+    const std::string chunked = "transfer-encoding: chunked\r\n\r\n0\r\n";
+    c.send("POST /header HTTP/1.1\r\nx-wanted: first\r\n" + chunked + "x-wanted: late\r\n\r\n");
+    CHECK(has(c.response(), "\r\n\r\n[first]"));
+    c.send("POST /header HTTP/1.1\r\n" + chunked + "x-wanted: late\r\n\r\n");
+    CHECK(has(c.response(), "\r\n\r\n[]"));
+}
+
+TEST_CASE("http: what is said about a chunked body has a limit", "[http]") {
+    http::server_settings s;
+    s.read_timeout = 5s;
+    server_world w{s};
+    const std::string chunked = "POST /echo HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (const auto* const begin : {"0\r\nx-late: ", "4;"}) {
+        CAPTURE(begin);
+        http_client c{w.server->port()};
+        c.send(chunked + begin + std::string(1U << 20U, 'x'));
+        CHECK(starts(c.rest(), "HTTP/1.1 431"));
+    }
+    http_client c{w.server->port()};
+    c.send(chunked + "4;" + std::string(60'000, 'x') + "\r\nbody\r\n0\r\nx-late: y\r\n\r\n");
+    CHECK(has(c.response(), "body"));
+}
+
 TEST_CASE("http: HTTP/1.0, no host and absolute targets are accepted", "[http]") {
     server_world w;
     http_client old{w.server->port()};
@@ -126,6 +180,13 @@ TEST_CASE("http: 100-continue is honoured", "[http]") {
     CHECK(has(c.until("\r\n\r\n"), "100 Continue"));
     c.send("body");
     CHECK(has(c.response(), "body"));
+}
+
+TEST_CASE("http: HTTP/1.0 knows no 100-continue", "[http]") {
+    server_world w;
+    http_client c{w.server->port()};
+    c.send("POST /echo HTTP/1.0\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\nbody");
+    CHECK(starts(c.rest(), "HTTP/1.0 200"));
 }
 
 TEST_CASE("http: who sends a request too slowly is cut off", "[http]") {

@@ -56,6 +56,7 @@ struct server_world {
         server = std::move(*made);
         const auto listening = server->start({
             {"POST", "/echo", echo},
+            {"POST", "/header", header},
             {"GET", "/hello", hello},
             {"GET", "/throws", throws},
             {"GET",
@@ -80,6 +81,14 @@ struct server_world {
         http::response out;
         out.content_type = "text/plain";
         out.body = r->body;
+        co_return out;
+    }
+    static boost::asio::awaitable<http::response> header(std::shared_ptr<const http::request> r) {
+        http::response out;
+        for (const auto& [name, value] : r->headers) {
+            if (name == "x-wanted") out.body += value;
+        }
+        out.body = "[" + out.body + "]";
         co_return out;
     }
     static boost::asio::awaitable<http::response> hello(std::shared_ptr<const http::request> r) {
