@@ -65,7 +65,9 @@ private:
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<std::shared_ptr<request>> read_message();
     boost::asio::awaitable<bool> read_request(parsed& in);
+    boost::asio::awaitable<bool> discard(std::uint64_t bytes);
     boost::asio::awaitable<bool> discard_body(parsed& in);
+    boost::asio::awaitable<void> linger();
     boost::asio::awaitable<void> refuse(int status, std::string text, bool close);
     boost::asio::awaitable<bool> answer(std::shared_ptr<const request> r);
     boost::asio::awaitable<outgoing> handle(const handler& h, std::shared_ptr<const request> r);
@@ -91,6 +93,7 @@ private:
     std::uint64_t watch_ = 0;  // for whose farewell is watched: the answers so far
     bool has_origin_ = false;
     bool is_http_1_0_ = false;
+    bool is_head_ = false;
     bool must_close_ = false;
     bool is_idle_ = true;
     bool is_kept_ = false;  // alive after an answer

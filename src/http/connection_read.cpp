@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <iterator>
 #include <utility>
 
@@ -20,7 +22,8 @@ namespace bhttp = boost::beast::http;
 using boost::system::error_code;
 
 constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t max_discarded = 16U << 20U;  // bytes of a body that is too large
+constexpr std::size_t max_discarded = 16U << 20U;  // bytes of what was refused
+constexpr auto linger_time = std::chrono::seconds{2};
 constexpr std::string_view body_too_large =
     "Failed to buffer the request body: length limit exceeded";
 
@@ -87,6 +90,7 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     must_close_ = true;
     has_origin_ = false;
     is_http_1_0_ = false;
+    is_head_ = false;
     path_.clear();
     auto [ec, n] = co_await bhttp::async_read_header(socket_, buffer_, parser, tuple_awaitable);
     if (ec) {
@@ -98,6 +102,7 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     }
     auto& message = parser.get();
     is_http_1_0_ = message.version() < 11;
+    is_head_ = message.method() == bhttp::verb::head;
     const auto origin = message.find(bhttp::field::origin);
     has_origin_ = origin != message.end();
     if (has_origin_) origin_ = std::string{origin->value()};
@@ -141,27 +146,46 @@ asio::awaitable<bool> connection::read_request(parsed& in) {
     co_return false;
 }
 
+/// Reads bytes and throws them away; false when the peer has closed before.
+asio::awaitable<bool> connection::discard(std::uint64_t bytes) {
+    while (bytes > 0) {
+        std::array<char, 16'384> rubbish;
+        const auto want = std::min<std::uint64_t>(bytes, rubbish.size());
+        auto [ec, n] = co_await socket_.async_read_some(
+            asio::buffer(rubbish.data(), static_cast<std::size_t>(want)), tuple_awaitable);
+        if (ec) co_return false;
+        bytes -= n;
+    }
+    co_return true;
+}
+
 /// A body beyond the limit is read and thrown away, within reason, so that the connection can go
 /// on.
 asio::awaitable<bool> connection::discard_body(parsed& in) {
     auto& parser = in.parser;
-    auto left = *parser.content_length();
+    const auto length = *parser.content_length();
     const bool expects = parser.get()[bhttp::field::expect].size() > 0;
-    const bool is_bounded = left <= max_discarded && !expects && parser.keep_alive();
-    const auto held = std::min<std::uint64_t>(left, buffer_.size());
+    const bool is_bounded = length <= max_discarded && !expects && parser.keep_alive();
+    const auto held = std::min<std::uint64_t>(length, buffer_.size());
     buffer_.consume(static_cast<std::size_t>(held));
-    left -= held;
-    while (is_bounded && left > 0) {
-        std::array<char, 16'384> rubbish;
-        const auto want = std::min<std::uint64_t>(left, rubbish.size());
-        auto [ec, n] = co_await socket_.async_read_some(
-            asio::buffer(rubbish.data(), static_cast<std::size_t>(want)), tuple_awaitable);
-        if (ec) co_return false;
-        left -= n;
+    if (is_bounded) {
+        const bool is_whole = co_await discard(length - held);
+        if (!is_whole) co_return false;
     }
-    co_await refuse(413, std::string{body_too_large}, !is_bounded);
-    must_close_ = !is_bounded;
+    must_close_ = !is_bounded || server_->is_closing;
+    co_await refuse(413, std::string{body_too_large}, must_close_);
     co_return false;
+}
+
+/// Who was refused may still be sending. To close now would answer that with a reset, and the peer
+/// might lose the answer: what comes is thrown away for a while.
+asio::awaitable<void> connection::linger() {
+    error_code ignored;
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    is_idle_ = true;
+    is_kept_ = true;
+    deadline_->set(linger_time);
+    (void)co_await discard(max_discarded);
 }
 
 }  // namespace truffula::http

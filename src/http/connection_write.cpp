@@ -33,8 +33,8 @@ void append(std::string& head, std::string_view name, std::string_view value) {
 }  // namespace
 
 asio::awaitable<void> connection::refuse(int status, std::string text, bool close) {
-    auto out = outgoing_of(refusal(status, text, close), false);
-    co_await write(out);
+    auto out = outgoing_of(refusal(status, text, close), is_head_);
+    if (co_await write(out) && close) co_await linger();
 }
 
 /// What the server itself answers to a request that no handler sees.

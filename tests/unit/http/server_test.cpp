@@ -56,6 +56,7 @@ TEST_CASE("http: a body at the limit passes, one byte more does not", "[http]") 
     const auto refused = c.ask(post("/echo", std::string(1001, 'x')));
     CHECK(starts(refused, "HTTP/1.1 413"));
     CHECK(has(refused, "Failed to buffer the request body: length limit exceeded"));
+    CHECK_FALSE(has(refused, "connection: close"));
     CHECK(starts(c.ask(get_hello), "HTTP/1.1 200"));  // the connection stays open
     c.send(
         "POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n" +
@@ -151,6 +152,32 @@ TEST_CASE("http: what is said about a chunked body has a limit", "[http]") {
     http_client c{w.server->port()};
     c.send(chunked + "4;" + std::string(60'000, 'x') + "\r\nbody\r\n0\r\nx-late: y\r\n\r\n");
     CHECK(has(c.response(), "body"));
+}
+
+TEST_CASE("http: a refusal to HEAD has no body either", "[http]") {
+    http::server_settings s;
+    s.max_body_bytes = 10;
+    server_world w{s};
+    http_client c{w.server->port()};
+    c.send("HEAD /hello HTTP/1.1\r\ncontent-length: 11\r\n\r\n" + std::string(11, 'x') + get_hello);
+    CHECK(starts(c.until("\r\n\r\n"), "HTTP/1.1 413"));
+    CHECK(starts(c.response(), "HTTP/1.1 200"));
+}
+
+TEST_CASE("http: who is refused while still sending hears why", "[http]") {
+    http::server_settings s;
+    s.read_timeout = 2s;
+    server_world w{s};
+    const std::string much(24U << 20U, 'x');  // more than is read and thrown away
+    http_client c{w.server->port()};
+    c.send("POST /echo HTTP/1.1\r\ncontent-length: " + std::to_string(much.size()) + "\r\n\r\n");
+    const auto head = c.until("\r\n\r\n");
+    CHECK(starts(head, "HTTP/1.1 413"));
+    CHECK(has(head, "connection: close"));
+    boost::system::error_code ec;
+    boost::asio::write(c.socket(), boost::asio::buffer(much.data(), 4U << 20U), ec);
+    CHECK_FALSE(ec);
+    CHECK(has(c.rest(), "length limit exceeded"));
 }
 
 TEST_CASE("http: HTTP/1.0, no host and absolute targets are accepted", "[http]") {
