@@ -113,6 +113,7 @@ void move_references(json& node, const std::string& definitions, const std::stri
         if (value.is_structured()) move_references(value, definitions, rest);
         if (key != "$ref" || !value.is_string()) continue;
         const auto target = value.get<std::string>();
+        if (!target.starts_with('#')) continue;  // part of a default or the like
         const auto cut = target.find('/', 2);
         const auto head = target.substr(0, cut);
         if (cut != std::string::npos && (head == "#/$defs" || head == "#/definitions")) {

@@ -109,6 +109,18 @@ TEST_CASE("tools: references of parameters go on leading somewhere", "[text]") {
         R"("properties":{"function":{"anyOf":[{"$ref":"#/$functions/f"}]}},"required":["function"]})");
 }
 
+TEST_CASE("tools: what only looks like a reference is left as it is", "[text]") {
+    for (const auto* const value : {R"("")", R"("x")", R"("a/b/c")"}) {
+        const auto like = std::string{R"({"$ref":)"} + value + '}';
+        const auto set = read(function(
+            R"("name":"f","parameters":{"properties":{"x":{"default":)" + like + R"(,"enum":[)" +
+            like + "]}}}"));
+        CHECK_THAT(
+            set.schema(),
+            Catch::Contains(R"("x":{"default":)" + like + R"(,"enum":[)" + like + "]}"));
+    }
+}
+
 TEST_CASE("tools: bad ones name the field", "[text]") {
     CHECK(words("{}") == "`tools`: must be a list");
     CHECK(words("[") == "`tools`: is not JSON");
