@@ -30,6 +30,14 @@ std::string_view name_of(spdlog::level::level_enum level) {
     return found == levels.end() ? "info" : found->first;
 }
 
+std::string lower(std::string_view text) {
+    std::string low{text};
+    std::ranges::transform(low, low.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    });
+    return low;
+}
+
 class json_formatter final : public spdlog::formatter {
 public:
     void format(const spdlog::details::log_msg& msg, spdlog::memory_buf_t& to) override {
@@ -63,7 +71,7 @@ result<spdlog::level::level_enum> parse_log_level(std::string_view expression) {
         const auto directive = rest.substr(0, end);
         rest.remove_prefix(std::min(end + 1, rest.size()));
         if (directive.find('=') != std::string_view::npos) continue;  // of one target
-        const auto found = std::ranges::find(levels, directive, &named_level::first);
+        const auto found = std::ranges::find(levels, lower(directive), &named_level::first);
         if (found != levels.end()) return found->second;
         return error{
             errc::invalid_config,

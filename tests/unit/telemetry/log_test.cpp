@@ -11,6 +11,9 @@ TEST_CASE("log: levels from filter expressions", "[telemetry]") {
     CHECK(*telemetry::parse_log_level("debug") == spdlog::level::debug);
     CHECK(*telemetry::parse_log_level("lorax_router=debug,warn") == spdlog::level::warn);
     CHECK(*telemetry::parse_log_level("lorax_router=debug") == spdlog::level::info);
+    // As LoRAX's reader takes them.
+    CHECK(*telemetry::parse_log_level("INFO") == spdlog::level::info);
+    CHECK(*telemetry::parse_log_level("lorax_router=DEBUG,Warn") == spdlog::level::warn);
     CHECK(telemetry::parse_log_level("loud").has_error());
     CHECK(telemetry::parse_log_level("a=b,loud").has_error());
 }
