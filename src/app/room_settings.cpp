@@ -116,7 +116,7 @@ api::static_facts facts(const config::settings& s, const text::model_files& file
     to.sha = git_sha();
     to.docker_label = docker_label();
     if (!s.telemetry.request_logger_url.empty()) {
-        to.request_logger_url = s.telemetry.request_logger_url;
+        to.request_logger_url = config::without_credentials(s.telemetry.request_logger_url);
     }
     return to;
 }

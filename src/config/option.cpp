@@ -2,6 +2,7 @@
 #include "config/option.hpp"
 
 #include "config/option_table.hpp"
+#include "truffula/config/load.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -36,6 +37,15 @@ std::optional<std::pair<std::string, double>> read_weight(std::string_view text)
     if (!read_number(text.substr(mark + 1), weight)) return std::nullopt;
     if (!(weight > 0 && weight <= heaviest)) return std::nullopt;
     return std::pair{std::string{text.substr(0, mark)}, weight};
+}
+
+std::string without_credentials(std::string_view url) {
+    const auto scheme = url.find("://");
+    const auto begin = scheme == url.npos ? 0 : scheme + 3;
+    const auto host = url.substr(begin, url.find_first_of("/?#", begin) - begin);
+    const auto at = host.rfind('@');
+    if (at == host.npos) return std::string{url};
+    return std::string{url.substr(0, begin)}.append(url.substr(begin + at + 1));
 }
 
 bool read_bool(std::string_view text, bool& to) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config/option.hpp"
+#include "truffula/config/load.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -80,6 +81,15 @@ public:
         };
         o.show = [get](const settings& s) {
             return std::vector<std::string>{get(const_cast<settings&>(s))};
+        };
+    }
+
+    /// A URL, shown without credentials.
+    template <class Get>
+    void url(const char* name, Get get, const char* help) {
+        text(name, get, "a URL", help);
+        all_.back().show = [get](const settings& s) {
+            return std::vector{without_credentials(get(const_cast<settings&>(s)))};
         };
     }
 

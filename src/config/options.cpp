@@ -140,8 +140,8 @@ void add_telemetry(option_table& t) {
     t.section("telemetry");
     t.flag("json_output", FIELD(telemetry, json_output), "Log lines as JSON");
     t.text("log_level", FIELD(telemetry, log_level), "trace, debug, info, warn, error or off", "What is logged");
-    t.text("otlp_endpoint", FIELD(telemetry, otlp_endpoint), "a URL", "Accepted for LoRAX's launcher; this version exports no traces");
-    t.text("request_logger_url", FIELD(telemetry, request_logger_url), "a URL", "Every successful generation is posted there as JSON; none given: nowhere");
+    t.url("otlp_endpoint", FIELD(telemetry, otlp_endpoint), "Accepted for LoRAX's launcher; this version exports no traces");
+    t.url("request_logger_url", FIELD(telemetry, request_logger_url), "Every successful generation is posted there as JSON; none given: nowhere");
     t.number<u32>("request_logger_queue", FIELD(telemetry, request_logger_queue), 1, 1'000'000, "generations", "So many may wait to be posted; beyond it they are dropped and counted");
     t.flag("request_logger_api_token", FIELD(telemetry, request_logger_api_token), "Post the API tokens of clients, too; else the key is there and empty");
     t.text("record_trace", FIELD(telemetry, record_trace), "a file", "Gets a line of JSON for each request that was answered, without its text, for truffula-sim; begun anew at 256 MiB, the last one is kept");

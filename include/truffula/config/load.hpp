@@ -42,6 +42,9 @@ result<loaded> load(
 /// The settings as a YAML file, each with its origin; secrets are left out.
 std::string print(const loaded& config);
 
+/// A URL as anybody may see it: without the user name and password that may be in it.
+std::string without_credentials(std::string_view url);
+
 /// The ratio by which waiting requests join the running batch; none: their wait is weighed.
 std::optional<float> joining_ratio(const settings& s);
 

@@ -293,6 +293,22 @@ TEST_CASE("config: what is printed is a file that gives the same settings", "[co
     CHECK(second->values.server.cors_allow_origin == std::vector<std::string>{"a\n\"b\""});
 }
 
+TEST_CASE("config: a URL is shown without its credentials", "[config]") {
+    using config::without_credentials;
+    CHECK(without_credentials("https://me:geheim@logs.example/a@b") == "https://logs.example/a@b");
+    CHECK(without_credentials("me:geh@eim@logs.example") == "logs.example");
+    CHECK(without_credentials("http://logs.example?to=a@b") == "http://logs.example?to=a@b");
+    CHECK(without_credentials("http://logs.example") == "http://logs.example");
+    CHECK(without_credentials("").empty());
+    const std::string secret = "http://me:geheim@logs.example";
+    const auto l = load(with({}), {{"REQUEST_LOGGER_URL", secret}, {"OTLP_ENDPOINT", secret}});
+    REQUIRE(l);
+    CHECK(l->values.telemetry.request_logger_url == secret);
+    const auto text = config::print(*l);
+    CHECK(has(text, "request_logger_url: \"http://logs.example\""));
+    CHECK_FALSE(has(text, "geheim"));
+}
+
 TEST_CASE("config: help, version and checks print and end", "[config]") {
     const auto help = load({"--help"}, {});
     REQUIRE(help);
