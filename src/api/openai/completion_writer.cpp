@@ -14,6 +14,7 @@ public:
         : plan_(plan), names_(std::move(names)), used_(plan, plan.prompts.size() * plan.n) {
         event_head_ = std::string{event_frame} + answer_head(object, facts);
         const auto count = plan.prompts.size() * plan.n;
+        has_prompt_.resize(count);
         for (std::size_t i = 0; i < count; ++i) {
             const auto& prompt = plan.prompts[i / plan.n].text;
             choices_.emplace_back(plan, plan.echo ? characters(prompt) : 0);
@@ -31,13 +32,14 @@ public:
 
     void restart(std::size_t choice) override {
         choices_[choice].reset();
+        has_prompt_[choice] = false;
         used_.restart(choice);
     }
 
     result<> step(std::string& out, std::size_t choice, const inference::step& s) override {
         auto& shown = choices_[choice];
         used_.prefilled(choice, s.prefill_length);
-        if (plan_.echo && plan_.logprobs && s.prefill_length > 0) {
+        if (plan_.echo && plan_.logprobs && !std::exchange(has_prompt_[choice], true)) {
             shown.text = plan_.prompts[choice / plan_.n].text;
             append_event(out, choice, prompt_tokens(s.prefill_tokens), {});
         }
@@ -152,6 +154,7 @@ private:
     std::vector<renamed> names_;
     std::string event_head_;  // how every event begins; without its frame, the body
     std::vector<shown_text> choices_;
+    std::vector<char> has_prompt_;  // by choice: the scored prompt was shown
     event_usage used_;
 };
 

@@ -217,6 +217,33 @@ TEST_CASE("completion: without tokens asked for there is the prompt only", "[api
     CHECK(body["usage"]["completion_tokens"] == 0);
 }
 
+TEST_CASE(
+    "completion events: the scored prompt comes once, whatever a shard counts", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts = {{"hi", std::nullopt}, {"you", std::nullopt}};
+    plan.echo = true;
+    plan.logprobs = 0;
+    const auto w = writer(plan);
+    std::string out;
+    w->begin(out, lengths);
+    auto first = step_of({token(" a")});
+    first.prefill_tokens = {{5, "hi", -0.5F}};  // a shard that pads tells no length
+    (void)w->step(out, 0, first);
+    auto other = step_of({token(" c")});
+    other.prefill_tokens = {{6, "you", -0.5F}};
+    other.prefill_length = 1;
+    (void)w->step(out, 1, other);
+    (void)w->step(out, 0, step_of({token(" b")}));
+    const auto all = events(out);
+    REQUIRE(all.size() == 5);
+    CHECK(text_of(all[0]) == "hi");
+    CHECK(all[0]["choices"][0]["logprobs"]["tokens"] == json{"hi"});
+    CHECK(text_of(all[1]) == " a");
+    CHECK(text_of(all[2]) == "you");
+    CHECK(text_of(all[3]) == " c");
+    CHECK(text_of(all[4]) == " b");
+}
+
 TEST_CASE("completion body: the stop text is shown only if asked for", "[api][openai]") {
     openai::text_plan plan;
     plan.prompts.push_back({"hi", std::nullopt});
