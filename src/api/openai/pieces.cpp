@@ -208,7 +208,9 @@ void shown_text::add(const inference::token& t) {
 
 void shown_text::finish(const inference::generated_text& end) {
     const auto before = text.size();
-    trimmer_.finish(trims_ && end.reason == inference::finish_reason::stop_sequence, text);
+    is_cut_ = trims_ && end.reason == inference::finish_reason::stop_sequence;
+    is_over_ = true;
+    trimmer_.finish(is_cut_, text);
     if (is_scored_) shown_ += characters(std::string_view{text}.substr(before));
 }
 
@@ -217,10 +219,15 @@ void shown_text::reset() {
     waiting_.clear();
     trimmer_.reset();
     fed_ = shown_ = first_offset_;
+    is_over_ = is_cut_ = false;
 }
 
 std::vector<scored_token> shown_text::scored() {
-    const auto is_held = [&](const scored_token& t) { return t.offset >= shown_; };
+    // The last ones may have no text: they belong to what is shown unless that was cut off.
+    const bool are_all_shown = is_over_ && !is_cut_;
+    const auto is_held = [&](const scored_token& t) {
+        return t.offset >= shown_ && !are_all_shown;
+    };
     const auto end = std::find_if(waiting_.begin(), waiting_.end(), is_held);
     std::vector<scored_token> ready{
         std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end)};

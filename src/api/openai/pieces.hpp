@@ -106,6 +106,8 @@ private:
     std::size_t first_offset_;
     std::size_t fed_;    // characters, shown or held back
     std::size_t shown_;  // characters up to the end of `text`
+    bool is_over_ = false;
+    bool is_cut_ = false;  // before a stop text
     std::vector<scored_token> waiting_;
 };
 

@@ -244,6 +244,26 @@ TEST_CASE(
     CHECK(text_of(all[4]) == " b");
 }
 
+TEST_CASE("completion: tokens without text have their scores, too", "[api][openai]") {
+    // A character that the length cuts off has no text yet.
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    plan.logprobs = 0;
+    const auto w = writer(plan);
+    std::string out;
+    (void)w->step(out, 0, step_of({token("a", -0.25F)}));
+    (void)w->step(out, 0, ended(step_of({token("", -0.75F)}), why::length, "a"));
+    const auto all = events(out);
+    REQUIRE(all.size() == 2);
+    CHECK(all[1]["choices"][0]["logprobs"]["token_logprobs"] == json{-0.75});
+    collected_answer answer;
+    answer.tokens = {token("a", -0.25F), token("", -0.75F)};
+    answer.end.text = "a";
+    const std::vector one{answer};
+    const auto body = json::parse(*writer(plan)->body(one, {}));
+    CHECK(body["choices"][0]["logprobs"]["token_logprobs"] == json{-0.25, -0.75});
+}
+
 TEST_CASE("completion body: the stop text is shown only if asked for", "[api][openai]") {
     openai::text_plan plan;
     plan.prompts.push_back({"hi", std::nullopt});
