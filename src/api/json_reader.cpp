@@ -251,9 +251,9 @@ bool json_reader::start_object(std::size_t) {
 }
 
 bool json_reader::key(string_t& name) {
+    constexpr std::size_t shown = 64;
     if (inside_other()) {
-        sink_.key(name);
-        return true;
+        return sink_.key(name) || refuse("duplicate field `" + name.substr(0, shown) + "`");
     }
     auto& top = frames_.back();
     top.current = nullptr;

@@ -4,6 +4,8 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <vector>
 
 namespace truffula::api {
 
@@ -14,14 +16,18 @@ public:
     void open(std::string* out) {
         out_ = out;
         comma_ = false;
+        keys_.clear();
     }
 
-    void key(std::string_view name) {
-        if (!out_) return;
+    /// False: the object has that key already. (Not looked at in what is dropped.)
+    bool key(std::string_view name) {
+        if (!out_) return true;
+        if (!keys_.back().emplace(name).second) return false;
         separate();
         append_string(*out_, name);
         *out_ += ':';
         comma_ = false;
+        return true;
     }
 
     void text(std::string_view value) {
@@ -42,12 +48,14 @@ public:
         separate();
         *out_ += bracket;
         comma_ = false;
+        if (bracket == '{') keys_.emplace_back();
     }
 
     void end(char bracket) {
         if (!out_) return;
         *out_ += bracket;
         comma_ = true;
+        if (bracket == '}') keys_.pop_back();
     }
 
 private:
@@ -58,6 +66,7 @@ private:
 
     std::string* out_ = nullptr;
     bool comma_ = false;
+    std::vector<std::unordered_set<std::string>> keys_;  // of the objects that are open
 };
 
 }  // namespace truffula::api

@@ -130,6 +130,23 @@ TEST_CASE("json: a schema is kept as compact text in the order sent", "[api]") {
         got.body.parameters.response_format->answer_schema.text == R"({"z":1.0,"a":[true,null]})");
 }
 
+TEST_CASE("json: a key given twice is refused in what is kept as text, too", "[api]") {
+    const auto with = [](const std::string& schema) {
+        return read_parameter(
+            R"("response_format":{"type":"json_object","schema":)" + schema + '}');
+    };
+    CHECK(with(R"({"a":{"b":1},"c":[{"b":1},{"b":2}],"b":{}})").status == 200);
+    for (const auto* const twice :
+         {R"({"a":1,"a":1})", R"({"x":{"a":1,"a":2}})", R"([{"a":{},"b":[],"a":{}}])"}) {
+        INFO(twice);
+        const auto got = with(twice);
+        CHECK(got.status == 422);
+        CHECK(has(got.text, "parameters.response_format.schema: duplicate field `a`"));
+    }
+    // Nobody reads these.
+    CHECK(read(R"({"inputs":"x","other":{"a":1,"a":2}})").status == 200);
+}
+
 TEST_CASE("json: content types", "[api]") {
     CHECK(api::is_json_content_type("application/json"));
     CHECK(api::is_json_content_type("Application/JSON; charset=utf-8"));
