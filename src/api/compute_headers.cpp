@@ -1,6 +1,7 @@
 #include "api/compute_headers.hpp"
 
 #include "truffula/api/adapter_choice.hpp"
+#include "truffula/api/json_text.hpp"
 
 #include <algorithm>
 
@@ -8,12 +9,6 @@ namespace truffula::api {
 namespace {
 
 using std::to_string;
-
-// UTF-8 characters: every byte but continuations begins one.
-std::ptrdiff_t characters(std::string_view text) {
-    return std::count_if(
-        text.begin(), text.end(), [](unsigned char c) { return (c & 0xC0U) != 0x80; });
-}
 
 }  // namespace
 

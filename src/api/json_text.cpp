@@ -1,5 +1,6 @@
 #include "truffula/api/json_text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -102,6 +103,12 @@ void append_string(std::string& out, std::string_view text) {
     }
     out += text.substr(done);
     out += '"';
+}
+
+std::size_t characters(std::string_view text) noexcept {
+    // Every byte but continuations begins one.
+    const auto begins = [](unsigned char c) { return (c & 0xC0U) != 0x80; };
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins));
 }
 
 void append_number(std::string& out, std::uint64_t value) {

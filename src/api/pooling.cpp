@@ -2,7 +2,6 @@
 
 #include "api/adapter_rules.hpp"
 #include "api/pooling_inputs.hpp"
-#include "api/read_body.hpp"
 #include "truffula/api/adapter_choice.hpp"
 #include "truffula/api/answers.hpp"
 
@@ -80,7 +79,7 @@ std::shared_ptr<pooling_call> make_pooling_call(
     auto call = std::make_shared<pooling_call>();
     call->kind = kind;
     call->thread = from.thread;
-    if (const auto tenant = find_header(from, "x-predibase-tenant")) call->tenant = *tenant;
+    if (const auto tenant = from.header("x-predibase-tenant")) call->tenant = *tenant;
     call->with = std::move(with);
     return call;
 }

@@ -19,15 +19,6 @@ struct body_outcome {
     Body body;
 };
 
-/// The value of the first header of that (lower-case) name.
-inline std::optional<std::string_view> find_header(
-    const http::request& from, std::string_view name) noexcept {
-    for (const auto& [key, value] : from.headers) {
-        if (key == name) return value;
-    }
-    return std::nullopt;
-}
-
 /// The refusal as a whole answer: plain text.
 inline http::response rejection_response(rejection why) {
     http::response answer;
@@ -52,7 +43,7 @@ boost::asio::awaitable<result<body_outcome<Body>>> read_body(
     std::shared_ptr<const services> with,
     std::shared_ptr<const http::request> from,
     const object_schema& schema) {
-    const auto type = find_header(*from, "content-type");
+    const auto type = from->header("content-type");
     if (!type || !is_json_content_type(*type)) {
         body_outcome<Body> outcome;
         outcome.refused = wrong_content_type();

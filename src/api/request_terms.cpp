@@ -1,7 +1,5 @@
 #include "truffula/api/request_terms.hpp"
 
-#include "api/read_body.hpp"
-
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -39,12 +37,12 @@ result<std::chrono::milliseconds> read_deadline(std::string_view value) {
 
 result<request_terms> read_terms(const http::request& from) {
     request_terms terms;
-    if (const auto value = find_header(from, "x-truffula-deadline-ms")) {
+    if (const auto value = from.header("x-truffula-deadline-ms")) {
         const auto ms = read_deadline(*value);
         if (!ms) return ms.error();
         terms.deadline = from.received + *ms;
     }
-    if (const auto value = find_header(from, "x-truffula-priority")) {
+    if (const auto value = from.header("x-truffula-priority")) {
         if (*value == "batch") {
             terms.priority = inference::priority::batch;
         } else if (*value != "interactive") {
@@ -59,7 +57,7 @@ result<request_terms> read_terms(const http::request& from) {
 
 std::optional<std::string> bearer_token(const http::request& from) {
     constexpr std::string_view scheme = "Bearer ";
-    const auto value = find_header(from, "authorization");
+    const auto value = from.header("authorization");
     if (!value || !value->starts_with(scheme)) return std::nullopt;
     return std::string{value->substr(scheme.size())};
 }

@@ -23,7 +23,7 @@ std::shared_ptr<const generation_call> make_call(
     call->is_full_text =
         body.parameters.return_full_text.value_or(is_switch && with->is_full_text_default);
     if (!body.parameters.api_token) body.parameters.api_token = bearer_token(from);
-    if (const auto tenant = find_header(from, "x-predibase-tenant")) call->tenant = *tenant;
+    if (const auto tenant = from.header("x-predibase-tenant")) call->tenant = *tenant;
     call->terms = read_terms(from);
     call->body = std::move(body);
     call->with = std::move(with);

@@ -2,7 +2,6 @@
 #include "api/generation.hpp"
 #include "api/handlers.hpp"
 #include "api/pooling.hpp"
-#include "api/read_body.hpp"
 #include "truffula/api/answers.hpp"
 
 #include <algorithm>
@@ -74,7 +73,7 @@ asio::awaitable<result<>> probe_all(shared_services with, shared_request from) {
 
 bool wants_json(const http::request& from) {
     constexpr std::string_view json = "application/json";
-    const auto accept = find_header(from, "accept");
+    const auto accept = from.header("accept");
     if (!accept) return false;
     const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
     return std::search(accept->begin(), accept->end(), json.begin(), json.end(), same) !=

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -9,6 +10,9 @@ namespace truffula::api {
 
 /// Appends `text` as a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD.
 void append_string(std::string& out, std::string_view text);
+
+/// Characters of a text in UTF-8.
+std::size_t characters(std::string_view text) noexcept;
 
 /// Appends the shortest decimal that gives the same 32-bit float again: `1.0`, `-0.34`, with an
 /// exponent from 1e13 up and below 1e-6; `null` for what is not finite.

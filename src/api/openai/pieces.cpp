@@ -180,11 +180,6 @@ std::string_view whole_text(const text_plan& plan, const inference::generated_te
     return stop_trimmer::trim(end.text, plan.parameters.stop);
 }
 
-std::size_t characters(std::string_view text) noexcept {
-    const auto begins = [](unsigned char c) { return (c & 0xC0U) != 0x80; };
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins));
-}
-
 shown_text::shown_text(const text_plan& plan, std::size_t first_offset)
     : is_scored_(plan.logprobs.has_value()),
       trims_(!plan.keeps_stop),

@@ -83,9 +83,6 @@ void append_chat_logprobs(
 /// The whole text of an answer, without the stop text that ended it.
 std::string_view whole_text(const text_plan& plan, const inference::generated_text& end);
 
-/// UTF-8 characters.
-std::size_t characters(std::string_view text) noexcept;
-
 /// Text and scored tokens of one answer as they come: stop texts cut off, end tokens left out.
 class shown_text {
 public:

@@ -27,7 +27,7 @@ std::vector<renamed> names_of(const text_plan& plan, std::string_view prompt_nam
 std::vector<std::shared_ptr<const generation_call>> make_calls(
     shared_services with, const http::request& from, const text_plan& plan, bool adds_special) {
     std::vector<std::shared_ptr<const generation_call>> calls;
-    const auto tenant = find_header(from, "x-predibase-tenant");
+    const auto tenant = from.header("x-predibase-tenant");
     auto parameters = plan.parameters;
     if (!parameters.api_token) parameters.api_token = bearer_token(from);
     for (const auto& prompt : plan.prompts) {
