@@ -11,7 +11,7 @@ RUN scripts/setup --portable && cmake --preset release && cmake --build --preset
 FROM debian:12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libcurl4 libgrpc++1.51 libmimalloc2.0 libnghttp2-14 libprotobuf32 libspdlog1.10 libyaml-cpp0.7 \
+        ca-certificates libcurl4 libgrpc++1.51 libmimalloc2.0 libnghttp2-14 libprotobuf32 libspdlog1.10 libyaml-cpp0.7 \
         libprometheus-cpp-core1.0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --no-create-home truffula
