@@ -62,6 +62,7 @@ void scheduler_state::apply(const adapter::changes& c, time_point now) {
         if (!waiting) continue;
         table_.set_pending(g.key, g.who, 0);
         for (auto& one : extract_by_arrival(waiting.mapped())) {
+            shares_.unqueued(one.mapped().share);  // `insert` counts it again
             insert(std::move(one.mapped()), {g.key, 0});
         }
         update(g.key);

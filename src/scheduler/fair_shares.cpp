@@ -179,6 +179,12 @@ void fair_shares::ended(const share_ticket& t, std::uint32_t generated_tokens) {
 /// Who is not active and not ahead of the others is as good as a new one, but for its usual output.
 /// Called when their number has doubled: cheap on the whole.
 void fair_shares::forget_level_ones() {
+share_usage fair_shares::all() const {
+    share_usage sum;
+    for (const auto& [name, account] : accounts_) sum += account->now;
+    return sum;
+}
+
     std::erase_if(accounts_, [this](const auto& one) {
         const auto& a = *one.second;
         if (a.is_active || one.second.use_count() > 1) return false;  // asked of again, perhaps

@@ -113,6 +113,9 @@ public:
     const share_usage& within() const { return within_; }
 
     /// Owners that are remembered: those with requests, or ahead of the others.
+    /// The requests of all owners. Looks at each of them.
+    share_usage all() const;
+
     std::size_t accounts() const { return accounts_.size(); }
 
 private:

@@ -171,6 +171,7 @@ public:
     std::size_t running() const { return out_.size(); }
     const adapter::adapter_table& adapters() const { return table_; }
     const batch_cost& running_cost() const { return out_; }
+    const fair_shares& shares() const { return shares_; }
 
     /// Where the shards' blocks are; none without `cost_model::blocks`.
     std::optional<kv_cache::block_counts> blocks() const;

@@ -68,6 +68,27 @@ TEST_CASE("fair: a lone tenant gets all places", "[scheduler]") {
     CHECK(w.next({}, 100'000, 100'000).size() == 32);
 }
 
+TEST_CASE("fair: who waited for a proof is gone when its request has ended", "[scheduler]") {
+    auto settings = fair();
+    settings.max_batch_size = 32;
+    scheduler_world w{scheduler_world::limits(100'000, 100'000), std::move(settings)};
+    test::asked private_one;
+    private_one.adapter = "a";
+    private_one.from = adapter::source::hub;
+    private_one.token = "secret";
+    private_one.tenant = "past";
+    const auto id = w.submit(private_one);
+    REQUIRE(name_of(*w.state.why_waiting(id)) == "downloading");
+    w.run_calls();
+    REQUIRE(w.next({}, 100'000, 100'000) == ids{id});
+    const auto share = w.running.front().what.share;
+    w.running.clear();
+    w.state.ended(private_one.input, private_one.output, share, private_one.output);
+    w.now += scheduler::fair_shares::stays_active;
+    for (int i = 0; i < 100; ++i) submit(w, "flood");
+    CHECK(w.next({}, 100'000, 100'000).size() == 32);  // alone by now: all places are its share
+}
+
 TEST_CASE("fair: a tenant that floods does not hold up another", "[scheduler]") {
     scheduler_world w{scheduler_world::limits(), fair()};
     for (int i = 0; i < 1000; ++i) submit(w, "flood");

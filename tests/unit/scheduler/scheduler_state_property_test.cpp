@@ -357,6 +357,15 @@ private:
         end_all();
     }
 
+    void check_shares() const {
+        const auto counted = state_.shares().all();
+        const auto waiting = std::ranges::count_if(
+            waiting_.all(), [](const auto& w) { return w.second.generates(); });
+        expect(counted.waiting == static_cast<std::size_t>(waiting), "who waits, by shares");
+        expect(counted.open == state_.schedulable(), "who may be scheduled, by shares");
+        expect(counted.running == running_.size(), "who runs, by shares");
+    }
+
     void check() const {
         expect(state_.waiting() == waiting_.size(), "the number of waiting requests is wrong");
         expect(state_.running() == running_.size(), "the number of running requests is wrong");
@@ -372,6 +381,7 @@ private:
             cost.add(r.what.what->input_length, r.what.what->stopping.max_new_tokens);
         }
         expect(state_.running_cost().total() == cost.total(), "the running cost is wrong");
+        if (settings_.is_fair) check_shares();
         test::check_blocks(state_.blocks(), limits_, settings_.prefix_caching, running_, pooled_);
     }
 
