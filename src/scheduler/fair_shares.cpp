@@ -50,6 +50,7 @@ share_ticket fair_shares::enter(
         const auto named = settings_.tenant_weights.find(tenant);
         if (named != settings_.tenant_weights.end()) account->weight = named->second;
         if (is_batch) account->weight *= settings_.batch_weight;
+        account->part = std::max<std::uint64_t>(1, std::llround(account->weight * 1e6));
     }
     share_ticket t;
     t.account = account;
@@ -97,7 +98,7 @@ void fair_shares::retire_first() {
     auto& a = *resting_.begin()->second;
     resting_.erase(resting_.begin());
     a.is_active = false;
-    active_weight_ -= a.weight;
+    active_parts_ -= a.part;
 }
 
 /// Changes what `a` has, and with it the sum over those within their share. Whether it is one of
@@ -108,13 +109,15 @@ void fair_shares::change(share_account& a, Change how) {
     running_ -= a.now.running;
     how(a.now);
     running_ += a.now.running;
-    const auto running = static_cast<double>(a.now.running);
-    a.is_above = running * active_weight_ > static_cast<double>(running_) * a.weight;
+    const auto part_of = [](std::uint64_t running, std::uint64_t parts) {
+        return static_cast<double>(running) * static_cast<double>(parts);
+    };
+    a.is_above = part_of(a.now.running, active_parts_) > part_of(running_, a.part);
     if (!a.is_above) within_ += a.now;
 }
 
 void fair_shares::note_seen(share_account& a) {
-    if (!std::exchange(a.is_active, true)) active_weight_ += a.weight;
+    if (!std::exchange(a.is_active, true)) active_parts_ += a.part;
     resting_.erase({a.last_seen, &a});
     a.last_seen = clock_;
     if (a.now.waiting == 0 && a.now.running == 0) resting_.insert({clock_, &a});
@@ -176,15 +179,15 @@ void fair_shares::ended(const share_ticket& t, std::uint32_t generated_tokens) {
     a.usual_output = a.usual_output < 0 ? generated : a.usual_output * 0.8 + generated * 0.2;
 }
 
-/// Who is not active and not ahead of the others is as good as a new one, but for its usual output.
-/// Called when their number has doubled: cheap on the whole.
-void fair_shares::forget_level_ones() {
 share_usage fair_shares::all() const {
     share_usage sum;
     for (const auto& [name, account] : accounts_) sum += account->now;
     return sum;
 }
 
+/// Who is not active and not ahead of the others is as good as a new one, but for its usual output.
+/// Called when their number has doubled: cheap on the whole.
+void fair_shares::forget_level_ones() {
     std::erase_if(accounts_, [this](const auto& one) {
         const auto& a = *one.second;
         if (a.is_active || one.second.use_count() > 1) return false;  // asked of again, perhaps

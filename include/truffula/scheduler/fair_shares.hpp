@@ -33,6 +33,7 @@ struct share_usage {
 /// What one owner of a share (a tenant's class of requests) has had.
 struct share_account {
     double weight = 1;
+    std::uint64_t part = 0;    ///< The weight in millionths, one at least: sums of it are exact.
     double finish = 0;         ///< Virtual time at which all that it has asked for is served.
     double last_rank = 0;      ///< Of the request that took its place last.
     double usual_output = -1;  ///< Tokens; below 0: not known.
@@ -112,10 +113,10 @@ public:
     /// The requests of all owners that are not above their share.
     const share_usage& within() const { return within_; }
 
-    /// Owners that are remembered: those with requests, or ahead of the others.
     /// The requests of all owners. Looks at each of them.
     share_usage all() const;
 
+    /// Owners that are remembered: those with requests, or ahead of the others.
     std::size_t accounts() const { return accounts_.size(); }
 
 private:
@@ -131,8 +132,8 @@ private:
     double usual_cost_ = 0;  // of a request
     std::chrono::steady_clock::time_point clock_;
     share_usage within_;
-    std::size_t running_ = 0;   // of all owners
-    double active_weight_ = 0;  // the same
+    std::size_t running_ = 0;         // of all owners
+    std::uint64_t active_parts_ = 0;  // the same, of the active ones
     std::set<std::pair<std::chrono::steady_clock::time_point, share_account*>> resting_;
     std::unordered_map<std::string, std::shared_ptr<share_account>> accounts_;
     std::size_t sweep_at_ = 64;

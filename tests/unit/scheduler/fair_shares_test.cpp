@@ -156,6 +156,17 @@ TEST_CASE("fair shares: who runs more than its share is above it", "[scheduler]"
         CHECK_FALSE(flood.account->is_above);
         CHECK(f.within().running == 12);
     }
+    SECTION("another was here, and what is left of the sum of weights is no more than its own") {
+        const std::chrono::steady_clock::time_point start{1h};
+        f.pass_time(start);
+        f.queued(other);
+        const auto patient = enter(f, "patient", priority::batch);  // 0.05, which is not exact
+        f.queued(patient);
+        f.unqueued(other);
+        f.pass_time(start + fair_shares::stays_active);
+        run(patient, 10);
+        CHECK_FALSE(patient.account->is_above);
+    }
     SECTION("its weight allows it") {
         share_settings s;
         s.tenant_weights["big"] = 9;
