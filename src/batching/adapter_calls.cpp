@@ -93,10 +93,8 @@ asio::awaitable<void> engine_core::make_call(
             outcome = error{errc::no_adapter, outcome.error().detail};
         }
         // The shards' adapters are taken as lost with the connection: nothing to report then.
-        if (outcome.error().code == errc::connection) {
-            self->note_connection(outcome.error());
-            co_return;
-        }
+        if (outcome.error().code == errc::connection) self->note_connection(outcome.error());
+        if (!self->is_connected_) co_return;
     }
     self->scheduler.finished(what.id, std::move(outcome));
 }

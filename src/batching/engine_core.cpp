@@ -107,8 +107,8 @@ void engine_core::stop() {
     scheduler.stop();
     stop_loop_.emit(asio::cancellation_type::terminal);
     stop_calls_.emit(asio::cancellation_type::terminal);
-    // A call that waits for its answer holds its group, which holds the call: give it up.
-    for (const auto& stop : std::set{beside_}) stop->emit(asio::cancellation_type::terminal);
+    // A call that waits for its answer holds its group, which holds the call.
+    give_up_calls();
 }
 
 void engine_core::spawn_beside(asio::awaitable<void> work) {

@@ -165,6 +165,7 @@ private:
 
     // recovery.cpp: when shards fail
     asio::awaitable<void> lose_batch(error why);
+    void give_up_calls();
     asio::awaitable<void> reconnect();
     bool requeue(scheduler::batch_entry& owned, const error& why, bool was_delivered);
     using computing_call = asio::awaitable<void> (engine_core::*)(

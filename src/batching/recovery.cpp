@@ -92,8 +92,16 @@ asio::awaitable<void> engine_core::try_alone(
     }
 }
 
+/// Calls beside the steps that the lost shards still owe are given up: they would hold who waits
+/// for them, and tell of these shards as if it were of the new ones.
+void engine_core::give_up_calls() {
+    for (const auto& stop : std::set{beside_}) stop->emit(asio::cancellation_type::terminal);
+    for (auto& p : std::exchange(probes_, {})) p.send(error{errc::unhealthy, "unhealthy"});
+}
+
 /// Connects anew, for as long as it takes.
 asio::awaitable<void> engine_core::reconnect() {
+    give_up_calls();
     group_.reset();
     auto pause = first_pause;
     asio::steady_timer timer{executor};
@@ -123,7 +131,6 @@ asio::awaitable<void> engine_core::reconnect() {
         timer.expires_after(pause);
         co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
         pause = std::min(pause * 2, last_pause);
-        for (auto& p : std::exchange(probes_, {})) p.send(error{errc::unhealthy, "unhealthy"});
     }
 }
 

@@ -45,6 +45,9 @@ public:
         bool keeps_failed_batch = false;   ///< A shared Prefill that fails spares what runs.
         std::uint32_t current_tokens = 0;  ///< What the running batch says it will take.
         bool healthy = true;
+        /// Answers in place of the fake, where set.
+        std::function<boost::asio::awaitable<result<>>()> answer_health;
+        std::function<boost::asio::awaitable<result<std::uint32_t>>()> answer_download;
         bool tells_given = false;  ///< `given` in `calls`: a coroutine goes on with an answer.
         int polls = 0;
         int under_way = 0;  ///< Calls that compute. `OVERLAP` in `calls`: one began beside another.
@@ -136,6 +139,7 @@ public:
     }
     awaitable_result<std::uint32_t> download_adapter(shard::adapter_call c, duration) override {
         script_->calls.push_back("download " + c.what.ids.front());
+        if (script_->answer_download) co_return co_await script_->answer_download();
         const auto bad = script_->failing_downloads.find(c.what.ids.front());
         if (bad != script_->failing_downloads.end()) {
             co_return error{errc::rpc_failed, bad->second};
@@ -152,6 +156,7 @@ public:
     }
     awaitable_result<> health() override {
         script_->calls.push_back("health");
+        if (script_->answer_health) co_return co_await script_->answer_health();
         if (!script_->healthy) co_return error{errc::rpc_failed, "ill"};
         co_return result<>{};
     }
