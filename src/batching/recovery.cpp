@@ -113,6 +113,7 @@ asio::awaitable<void> engine_core::reconnect() {
                 total_token_budget_ = *budget;
                 auto limits =
                     limits_of(*found, settings_.max_batch_prefill_tokens, total_token_budget_);
+                limits.were_up = true;  // perhaps only the connection was lost, on some of them
                 running_ = running_batch{limits.model};
                 chunks_ = limits.cuts_prompts();
                 publish(found->info, total_token_budget_);

@@ -157,7 +157,8 @@ struct started_group {
     std::unique_ptr<shard_group> group;
     model_info info;
     std::optional<std::uint32_t> max_supported_total_tokens;  ///< The smallest of the shards.
-    bool was_up = false;  ///< The first attempt to connect succeeded: it may hold old adapters.
+    /// The first attempt to connect succeeded: at a router's start it may hold old adapters.
+    bool was_up = false;
 };
 
 /// Connects and runs the start sequence; logs what it waits for, with progress. The same for the

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
+#include <span>
 
 using namespace truffula;
 using namespace std::chrono_literals;
@@ -115,5 +116,21 @@ TEST_CASE("engine: who asks for health does not wait for lost shards", "[batchin
         co_await until([&] { return health->has_value(); });
         CHECK((*health)->has_error());
         CHECK(w.observer.connections == std::vector{true, false});
+    });
+}
+
+TEST_CASE("engine: shards that come back may still hold what they held", "[batching][adapter]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.start();
+        w.script->fail_decode = {{errc::connection, "reset"}};
+        const auto got = co_await collect(w.submit(3, "a", false));
+        CHECK(got.finished);
+        const test::calls before{"download a", "load a", "prefill 0:0", "decode 0", "connect"};
+        const test::calls after{"download a", "offload a", "load a", "prefill 1:0"};
+        const auto& c = w.script->calls;
+        REQUIRE(c.size() > before.size() + after.size());
+        CHECK(std::ranges::equal(before, std::span{c}.first(before.size())));
+        CHECK(std::ranges::equal(after, std::span{c}.subspan(before.size(), after.size())));
     });
 }
