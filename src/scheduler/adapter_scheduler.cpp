@@ -35,7 +35,7 @@ lease::~lease() {
 
 batch_entry::~batch_entry() {
     if (what.what.to && !is_answered) {
-        what.what.to->fail({errc::generation, "the request was dropped by the router"});
+        what.what.to->fail(stopped());  // only a stop ends a call without any outcome
     }
 }
 

@@ -359,3 +359,17 @@ TEST_CASE("engine: stop answers what waits and what runs, and refuses the rest",
         CHECK(late.has_error());
     });
 }
+
+TEST_CASE("engine: a stop in a Prefill says so to those in it", "[batching]") {
+    test::run_coro([]() -> asio::awaitable<void> {
+        engine_world w{co_await asio::this_coro::executor};
+        w.script->step = 1h;  // given up by the stop
+        w.start();
+        auto runs = w.submit(2);
+        co_await until([&] { return has(w.script->calls, "prefill 0:0"); });
+        w.engine->stop();
+        const auto got = co_await collect(std::move(runs));
+        REQUIRE(got.failure);
+        CHECK(describe(got.failure->code).wire_name == "shutting_down");
+    });
+}

@@ -212,7 +212,9 @@ TEST_CASE("engine: they are answered when the router stops", "[batching]") {
         w.engine->stop();
         auto a = co_await collect(std::move(computed));
         auto b = co_await collect(std::move(waits));
-        CHECK((a.failure && b.failure));
+        REQUIRE((a.failure && b.failure));
+        CHECK(describe(a.failure->code).wire_name == "shutting_down");
+        CHECK(describe(b.failure->code).wire_name == "shutting_down");
         CHECK(w.permits.in_use() == 0);
     });
 }
