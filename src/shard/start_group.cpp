@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace truffula::shard {
@@ -19,6 +20,7 @@ using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto retry_pause = 100ms;
+constexpr clock::duration shortest_attempt = 1s;
 constexpr auto progress_interval = 5s;
 
 error in_step(const char* step, const error& why) {
@@ -36,6 +38,15 @@ long seconds(clock::duration d) {
     return static_cast<long>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
 }
 
+/// One attempt. A host that is down does not even refuse: Linux would wait for two minutes.
+asio::awaitable<result<std::unique_ptr<transport>>> try_to_connect(
+    std::string address, clock::duration limit) {
+    using namespace asio::experimental::awaitable_operators;
+    auto first = co_await (connect(address) || pause(limit));
+    if (first.index() == 1) co_return error{errc::connection, address + ": no answer"};
+    co_return std::get<0>(std::move(first));
+}
+
 /// Waits for a shard to listen; `was_up`: the first attempt found it.
 asio::awaitable<result<std::unique_ptr<transport>>> wait_for(
     std::string address, clock::duration limit, bool& was_up) {
@@ -43,7 +54,9 @@ asio::awaitable<result<std::unique_ptr<transport>>> wait_for(
     auto next_line = start + progress_interval;
     was_up = true;
     for (;;) {
-        auto opened = co_await connect(address);
+        const auto left = limit - (clock::now() - start);
+        auto opened = co_await try_to_connect(
+            address, std::clamp(left, shortest_attempt, clock::duration{progress_interval}));
         if (opened || opened.error().code == errc::invalid_config) co_return std::move(opened);
         was_up = false;
         const auto now = clock::now();
