@@ -70,10 +70,10 @@ struct h2_session::callbacks {
         if (found == self(user).calls_.end()) return 0;
         auto& c = found->second;
         if (c.answer.size() + size > self(user).max_message_bytes_ + frame_prefix_size) {
-            c.failure = error{
-                errc::protocol,
-                "an answer of more than " + std::to_string(self(user).max_message_bytes_) +
-                    " bytes"};
+            const auto most = std::to_string(self(user).max_message_bytes_);
+            const error why{errc::protocol, "an answer of more than " + most + " bytes"};
+            self(user).calls_.erase(found);
+            self(user).finished_.push_back({stream, why});
             nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
             return 0;
         }
@@ -214,9 +214,7 @@ void h2_session::close(std::int32_t stream, std::uint32_t http2_error) {
     if (!ended) return;
     auto& c = ended.mapped();
     finished_call f{stream, std::string{}};
-    if (c.failure) {
-        f.answer = *c.failure;
-    } else if (http2_error != NGHTTP2_NO_ERROR) {
+    if (http2_error != NGHTTP2_NO_ERROR) {
         f.answer = error{
             errc::connection,
             std::string{"the shard closed the call: "} + nghttp2_http2_strerror(http2_error)};

@@ -64,7 +64,6 @@ private:
         std::size_t sent = 0;
         std::string answer;
         call_status status;
-        std::optional<error> failure;
     };
     struct callbacks;
 

@@ -23,6 +23,7 @@ struct script {
     std::string body = "\0\0\0\0\2ok"s;
     headers trailers{{"grpc-status", "0"}};
     bool is_headers_only = false;
+    bool stalls = false;  ///< After the body, which it does not end.
     bool resets = false;
     bool goes_away = false;
 };
@@ -40,22 +41,25 @@ public:
         nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, nullptr, 0);
     }
 
-    /// Lets both talk till nobody has anything to say.
+    /// What it says to all that the client has to say now.
+    std::string answer(shard::h2_session& client) {
+        std::string to_server;
+        client.take_output(to_server);
+        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(to_server.data());
+        nghttp2_session_mem_recv(session_.get(), bytes, to_server.size());
+        std::string to_client;
+        for (;;) {
+            const std::uint8_t* data = nullptr;
+            const auto n = nghttp2_session_mem_send(session_.get(), &data);
+            if (n <= 0) return to_client;
+            to_client.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(n));
+        }
+    }
+
+    /// Lets both talk till the server has nothing more to say.
     result<> talk(shard::h2_session& client) {
-        for (bool go_on = true; go_on;) {
-            std::string to_server;
-            client.take_output(to_server);
-            const auto* const bytes = reinterpret_cast<const std::uint8_t*>(to_server.data());
-            nghttp2_session_mem_recv(session_.get(), bytes, to_server.size());
-            std::string to_client;
-            for (;;) {
-                const std::uint8_t* data = nullptr;
-                const auto n = nghttp2_session_mem_send(session_.get(), &data);
-                if (n <= 0) break;
-                to_client.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(n));
-            }
-            if (auto ok = client.receive(to_client); !ok) return ok;
-            go_on = !to_server.empty() || !to_client.empty();
+        for (auto said = answer(client); !said.empty(); said = answer(client)) {
+            if (auto ok = client.receive(said); !ok) return ok;
         }
         return {};
     }
@@ -106,9 +110,12 @@ private:
         std::uint32_t* flags,
         nghttp2_data_source* source,
         void*) {
-        const auto& s = static_cast<raw_server*>(source->ptr)->script_;
+        auto& self = *static_cast<raw_server*>(source->ptr);
+        const auto& s = self.script_;
         if (s.body.size() > room) return NGHTTP2_ERR_CALLBACK_FAILURE;
+        if (s.stalls && std::exchange(self.has_stalled_, true)) return NGHTTP2_ERR_DEFERRED;
         std::memcpy(to, s.body.data(), s.body.size());
+        if (s.stalls) return static_cast<ssize_t>(s.body.size());
         *flags |= NGHTTP2_DATA_FLAG_EOF;
         if (!s.trailers.empty()) {
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -119,6 +126,7 @@ private:
     }
 
     script script_;
+    bool has_stalled_ = false;
     std::unique_ptr<nghttp2_session, void (*)(nghttp2_session*)> session_;
 };
 
@@ -221,6 +229,13 @@ TEST_CASE("HTTP/2: an answer above the limit fails its call only", "[shard]") {
     CHECK(call(s).value().size() == 1000);
     s.body = "\0\0\0\x03\xe9"s + std::string(1001, 'x');
     CHECK(call(s).error().detail.find("more than 1000 bytes") != std::string::npos);
+
+    s.stalls = true;  // nothing more comes that could tell
+    shard::h2_session client{1000};
+    raw_server server{s};
+    REQUIRE(client.submit("Health", "localhost", "\0\0\0\0\0"s).has_value());
+    REQUIRE(client.receive(server.answer(client)).has_value());
+    CHECK(client.finished().size() == 1);
 }
 
 TEST_CASE("HTTP/2: what is abandoned is not answered any more", "[shard]") {
