@@ -43,6 +43,7 @@ shard_group::started_step connected_group::start_prefill(const prefill_batch& ba
 shard_group::started_step connected_group::start_decode(
     std::span<const cached_batch* const> batches) {
     auto sent = start_step("Decode", decode_request(batches));
+    last_gap_.reset();
     if (*answered_) last_gap_ = std::chrono::steady_clock::now() - **answered_;
     answered_->reset();
     return sent;

@@ -135,7 +135,7 @@ public:
     virtual awaitable_result<> health_request(inference::task kind) = 0;
 
     /// Time between the arrival of the last answer to Prefill, Decode or FilterBatch (all shards)
-    /// and the write of the Decode after it; none before the first.
+    /// and the write of the last Decode; none if another call stood between them.
     virtual std::optional<duration> last_step_gap() const = 0;
 
     /// Takes what has arrived from the shards, without waiting for it: calls may be answered

@@ -134,6 +134,25 @@ TEST_CASE("group: generations stand side by side, the last shard's batch goes ba
     CHECK(w.scripts[1]->asked.back() == w.scripts[0]->asked.back());
 }
 
+TEST_CASE("group: a gap lies between an answer and the Decode that follows it", "[shard]") {
+    two_shards w;
+    for (const auto& s : w.scripts) s->holds = true;
+    const auto step = [&w] {
+        const auto call = w.group->start_decode({});
+        for (const auto& s : w.scripts) {
+            result<std::string> answer = part({1, 2}).SerializeAsString();
+            s->give(answer);
+        }
+    };
+    step();
+    CHECK_FALSE(w.group->last_step_gap());
+    step();
+    CHECK(w.group->last_step_gap());
+    w.group->start_embed({});
+    step();
+    CHECK_FALSE(w.group->last_step_gap());  // nor is it the one before
+}
+
 TEST_CASE("group: a step is shown once, when the last shard has answered", "[shard]") {
     two_shards w;
     for (const auto& s : w.scripts) s->holds = true;
