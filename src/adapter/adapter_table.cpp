@@ -138,7 +138,7 @@ void adapter_table::set_waiting(
     }
     if (r.holder != nullptr) t.slots.unwant(*r.holder, t.wish_of(key));
     r.waiting = count;
-    r.oldest = oldest;
+    r.oldest = count > 0 ? oldest : time_point{};  // a pinned one does not wait behind others
     r.first_rank = first_rank;
     if (count == 0) {
         r.is_owed = false;

@@ -48,6 +48,24 @@ TEST_CASE("adapter table: a pinned one comes back when the shards were lost", "[
     CHECK(d.only_due().what.ids.front() == "pinned");
 }
 
+TEST_CASE("adapter table: a pinned one comes back before those that are asked for", "[adapter]") {
+    auto settings = with_slots(2);
+    settings.pinned = {named("pinned")};
+    table_driver d{settings};
+    d.settle();
+    const auto pinned = d.wait_for(named("pinned"));
+    d.run(pinned);
+    for (const auto* id : {"a", "b"}) d.wait_for(named(id));
+    adapter::changes said;
+    d.table.shards_lost({}, false, d.now, said);
+    const auto downloads = d.due();
+    REQUIRE(downloads.size() == 3);
+    for (const auto& c : downloads) d.succeed(c);
+    const auto loads = d.due();
+    REQUIRE(loads.size() == 2);
+    CHECK(loads.front().what.ids.front() == "pinned");
+}
+
 TEST_CASE("adapter table: a pinned one that cannot be had is not asked for again", "[adapter]") {
     auto settings = with_slots(2);
     settings.pinned = {named("pinned")};
