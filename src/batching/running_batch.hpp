@@ -73,9 +73,6 @@ public:
     /// ends with it.
     bool goes_on_after(const shard::step_answer& answer) const;
 
-    /// Whether some request has ended that was not taken out yet.
-    bool has_ended() const { return ended_ > 0; }
-
     /// How many requests go on, and their ids, from `first` on.
     std::size_t live_from(std::size_t first) const;
     std::vector<request_id> ids_left(std::size_t first = 0) const;

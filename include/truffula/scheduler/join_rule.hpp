@@ -52,7 +52,6 @@ class moving_average {
 public:
     void add(steady_clock::duration sample);
     steady_clock::duration value() const { return value_; }
-    bool empty() const { return is_empty_; }
 
 private:
     steady_clock::duration value_{};
