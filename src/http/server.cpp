@@ -54,6 +54,8 @@ struct server::impl {
         const tcp::endpoint where{address, settings.port};
         acceptor->open(where.protocol(), ec);
         if (!ec) acceptor->set_option(tcp::acceptor::reuse_address{true}, ec);
+        // Connections inherit it: one whose client is gone without a word is not kept for ever.
+        if (!ec) acceptor->set_option(tcp::acceptor::keep_alive{true}, ec);
         if (!ec) acceptor->bind(where, ec);
         if (ec) return cannot_listen(settings, ec.message());
         return {};

@@ -4,6 +4,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
+#include <iomanip>
+#include <sstream>
+
 using namespace truffula;
 using namespace std::chrono_literals;
 using test::get_hello;
@@ -224,6 +228,25 @@ TEST_CASE("http: who sends a request too slowly is cut off", "[http]") {
     c.send("POST /echo HTTP/1.1\r\ncontent-length: 100\r\n\r\nx");
     CHECK(c.rest().empty());
     CHECK(within(2s, [&] { return w.server->connections() == 0; }));
+}
+
+TEST_CASE("http: the kernel looks whether a silent client is still there", "[http]") {
+    server_world w;
+    http_client c{w.server->port()};
+    CHECK(starts(c.ask(get_hello), "HTTP/1.1 200"));
+    std::ostringstream local;
+    local << "0100007F:" << std::uppercase << std::hex << std::setw(4) << std::setfill('0')
+          << w.server->port();
+    // Local address, remote address, state (1: established), queues, timer (2: keep-alive).
+    std::ifstream table{"/proc/net/tcp"};
+    std::string timer;
+    for (std::string line; std::getline(table, line);) {
+        std::istringstream fields{line};
+        std::string number, here, there, state, queues, when;
+        fields >> number >> here >> there >> state >> queues >> when;
+        if (here == local.str() && state == "01") timer = when.substr(0, 2);
+    }
+    CHECK(timer == "02");
 }
 
 TEST_CASE("http: an exception of a handler costs its connection only", "[http]") {
