@@ -72,6 +72,15 @@ def logs(router, outcome: str) -> float:
     return metric(router, f'truffula_request_logs{{outcome="{outcome}"}}')
 
 
+def test_the_collector_is_told_of_without_its_password(sims, routers, collector):
+    url = collector.url.replace("http://", "http://me:geheim@")
+    router = start(sims, routers, url)
+    assert router.http.get("/info").json()["request_logger_url"] == collector.url
+    generate(router)
+    wait_until(lambda: collector.bodies, "a post")
+    assert "geheim" not in router.process.log_text()
+
+
 def test_every_generation_is_posted(sims, routers, collector):
     router = start(sims, routers, collector.url)
     text = generate(router, adapter_id="a", adapter_source="local", api_token="secret")
