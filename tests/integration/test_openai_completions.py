@@ -7,6 +7,8 @@ from pathlib import Path
 import openai
 import pytest
 
+from looks import metric
+
 TOKENIZER = str(Path(__file__).parent.parent / "data" / "tokenizer")
 PROMPT = "The river sings."
 
@@ -160,6 +162,7 @@ def test_token_ids_that_do_not_exist(base):
     error = refused(router, {"prompt": [1, 4_000_000_000]})
     assert error["param"] == "prompt"
     assert "4000000000" in error["message"]
+    assert metric(router, 'lorax_request_failure{err="validation"}') == 1
 
 
 def test_token_ids_without_a_tokenizer(sims, routers):

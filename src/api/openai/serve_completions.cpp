@@ -51,7 +51,10 @@ asio::awaitable<http::response> serve(
     call->names = names_of(plan, "prompt");
     if (has_ids(plan)) {
         auto prompts = co_await decode(with, std::move(plan.prompts));
-        if (!prompts) co_return fault_response(describe_fault(prompts.error()));
+        if (!prompts) {
+            with->observer->failed(failure_kind(prompts.error()));
+            co_return fault_response(describe_fault(prompts.error()));
+        }
         plan.prompts = std::move(*prompts);
     }
     if (with->compat == compat::lorax) {
