@@ -59,6 +59,7 @@ result<std::unique_ptr<inference::token_stream>> submit(
     what->input_length = input.length;
     what->stopping.max_new_tokens = 1;
     what->is_streamed = false;
+    what->deadline = call.terms->deadline;
     return call.with->engine->submit(choice.ref, std::move(what), std::move(permit), call.thread);
 }
 
@@ -79,6 +80,7 @@ std::shared_ptr<pooling_call> make_pooling_call(
     auto call = std::make_shared<pooling_call>();
     call->kind = kind;
     call->thread = from.thread;
+    call->terms = read_terms(from);
     if (const auto tenant = from.header("x-predibase-tenant")) call->tenant = *tenant;
     call->with = std::move(with);
     return call;
@@ -108,6 +110,7 @@ result<> check_task(const shard::model_info& model, inference::task kind) {
 
 asio::awaitable<result<std::vector<pooling_output>>> run_pooling(shared_call call) {
     const auto& with = *call->with;
+    if (!call->terms) co_return call->terms.error();
     if (const auto fine = check_task(with.engine->model(), call->kind); !fine) {
         co_return fine.error();
     }

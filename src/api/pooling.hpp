@@ -2,6 +2,7 @@
 
 #include "truffula/api/native.hpp"
 #include "truffula/api/pooling_bodies.hpp"
+#include "truffula/api/request_terms.hpp"
 #include "truffula/inference/request.hpp"
 #include "truffula/inference/step.hpp"
 #include "truffula/text/tokenizer.hpp"
@@ -34,7 +35,8 @@ struct pooling_call {
     std::size_t thread = 0;             // of HTTP
     std::optional<std::string> tenant;  // as its header says
     std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-    generate_parameters adapter;  ///< Those that name an adapter.
+    result<request_terms> terms = request_terms{};  // or why its headers were not taken
+    generate_parameters adapter;                    ///< Those that name an adapter.
     std::vector<pooling_input> inputs;
 };
 
@@ -53,7 +55,8 @@ void name_adapter(embed_parameters&& from, generate_parameters& to);
 /// Encodes, checks and computes all inputs; answers in their order. They may be more than one
 /// batch holds, and more than there are permits: those that do not fit follow those that do.
 ///
-/// \errors `errc::validation` also when the model does not serve the task; `errc::overloaded`;
+/// \errors those of `terms`; `errc::validation` also when the model does not serve the task;
+/// `errc::overloaded`; `errc::timeout` when an input was in no batch by the deadline;
 /// `errc::no_tokenizer` for ids or classification without one; those of the shards.
 /// \cancellation terminal: what was not answered is cancelled.
 boost::asio::awaitable<result<std::vector<pooling_output>>> run_pooling(

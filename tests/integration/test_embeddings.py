@@ -261,6 +261,23 @@ def test_a_poisoned_text_fails_alone(serving, sims, routers):
     assert router.http.get("/health").status == 200
 
 
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("/embed", {"inputs": "a", "parameters": {"adapter_id": "slow", "adapter_source": "local"}}),
+        ("/v1/embeddings", {"model": "slow", "adapter_source": "local", "input": ["a", "b"]}),
+    ],
+)
+def test_deadlines_are_for_embeddings_too(sims, routers, path, body):
+    router = routers(sims(options=["--embeddings", "--download-us", 3_000_000]))
+    answer = router.http.post(path, body, {"x-truffula-deadline-ms": "300"})
+    assert answer.status == 408, answer.body
+    assert metric(router, 'lorax_request_failure{err="timeout"}') == 1
+    wrong = router.http.post(path, body, {"x-truffula-deadline-ms": "-1"})
+    assert wrong.status == (400 if path.startswith("/v1") else 422)
+    assert b"x-truffula-deadline-ms" in wrong.body
+
+
 def test_the_authorization_header_is_for_generations_only(sims, routers):
     group = sims(options=[*POOLING, "--private-adapter", "mine=secret"])
     router = routers(group, {"--tokenizer-name": TOKENIZER})
