@@ -21,6 +21,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using tcp = asio::ip::tcp;
+using reuse_address = tcp::acceptor::reuse_address;
 
 constexpr auto accept_pause = std::chrono::milliseconds{100};  // when out of descriptors
 
@@ -47,23 +48,32 @@ struct server::impl {
         pause.emplace(lanes.front()->context);
     }
 
+    /// Keeps others off the port from now on. Sockets that all allow reuse could share it until one
+    /// of them listens, so reuse is allowed only for the moment that takes it over from the last
+    /// connections of an earlier server.
     result<> bind() {
         error_code ec;
         const auto address = asio::ip::make_address(settings.address, ec);
         if (ec) return cannot_listen(settings, "not an IP address");
         const tcp::endpoint where{address, settings.port};
         acceptor->open(where.protocol(), ec);
-        if (!ec) acceptor->set_option(tcp::acceptor::reuse_address{true}, ec);
         // Connections inherit it: one whose client is gone without a word is not kept for ever.
         if (!ec) acceptor->set_option(tcp::acceptor::keep_alive{true}, ec);
         if (!ec) acceptor->bind(where, ec);
+        if (ec == asio::error::address_in_use) {
+            acceptor->set_option(reuse_address{true}, ec);
+            if (!ec) acceptor->bind(where, ec);
+            if (!ec) acceptor->set_option(reuse_address{false}, ec);
+        }
         if (ec) return cannot_listen(settings, ec.message());
         return {};
     }
 
+    /// Its connections have the option from the acceptor: a later server can take the port over.
     result<> listen() {
         error_code ec;
-        acceptor->listen(asio::socket_base::max_listen_connections, ec);
+        acceptor->set_option(reuse_address{true}, ec);
+        if (!ec) acceptor->listen(asio::socket_base::max_listen_connections, ec);
         if (ec) return cannot_listen(settings, ec.message());
         return {};
     }

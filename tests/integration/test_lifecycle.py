@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import signal
+import socket
 import subprocess
 import time
 
@@ -79,17 +80,33 @@ def test_a_port_in_use_is_told_before_the_warm_up(sims, routers):
     assert group.reports()[0]["calls"]["Warmup"] == 1
 
 
-def test_a_port_that_another_took_meanwhile(sims, routers):
-    """Two routers wait for their shards on one port: the second that is ready says so and ends."""
+def test_a_port_that_another_waits_on_is_told_before_the_warm_up(sims, routers):
+    """Of two routers that are started on one port, before there are shards, the second ends."""
     late = sims()
     late.kill()
-    second = routers(late, wait=False)
-    wait_until(lambda: "connecting to the shard" in second.process.log_text(), "the first try")
-    first = routers(sims(), {"--port": second.port})
-    late.restart(0)
+    first = routers(late, wait=False)
+    wait_until(lambda: "connecting to the shard" in first.process.log_text(), "the first try")
+    ready = sims()
+    second = routers(ready, {"--port": first.port}, wait=False)
     assert second.process.wait() == 1
-    assert f"{second.port}: Address already in use" in second.process.log_text()
-    assert first.healthy()
+    last_line = second.process.log_text().splitlines()[-1]
+    assert last_line == f"Error: cannot listen on 127.0.0.1:{first.port}: Address already in use"
+    assert set(ready.reports()[0]["calls"].values()) == {0}
+    late.restart(0)
+    first.wait_healthy()
+
+
+def test_a_restart_takes_the_port_over_from_the_last_connections(sims, routers):
+    group = sims()
+    first = routers(group)
+    with first.http.raw() as client:
+        client.sendall(b"GET /info HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        while client.recv(4096):  # the router closes first, and its end stays in TIME_WAIT
+            pass
+    first.stop()
+    with socket.socket() as strict, pytest.raises(OSError):
+        strict.bind(("127.0.0.1", first.port))  # something is in the way
+    routers(group, {"--port": first.port})
 
 
 def test_nobody_is_let_in_before_it_is_ready(sims, routers):

@@ -47,10 +47,10 @@ struct server_settings {
 /// \threads `executor`, `begin_shutdown` any; the rest from the owner's thread.
 class server {
 public:
-    /// Binds the port and starts the threads; who connects before `start` is refused.
+    /// Takes the port for itself and starts the threads; who connects before `start` is refused.
     ///
-    /// \errors `errc::io` naming address and reason, when somebody listens on the port, too;
-    /// `errc::invalid_config` for CORS settings.
+    /// \errors `errc::io` naming address and reason, when somebody else has the port, listening or
+    /// not, too; `errc::invalid_config` for CORS settings.
     static result<std::unique_ptr<server>> create(server_settings settings);
 
     /// Waits for all threads: call `stop` first.
@@ -60,7 +60,7 @@ public:
 
     /// Accepts connections and answers them by `routes`.
     ///
-    /// \errors `errc::io`: somebody listens on the port since it was bound.
+    /// \errors `errc::io` naming address and reason, when the system does not let it listen.
     result<> start(std::vector<route> routes);
 
     /// Every response says `connection: close` from now on, and idle connections are closed.

@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <iomanip>
+#include <optional>
 #include <sstream>
 
 using namespace truffula;
@@ -269,7 +270,7 @@ TEST_CASE("http: a port in use is an error that names it", "[http]") {
     CHECK(has(second.error().detail, std::to_string(s.port)));
 }
 
-TEST_CASE("http: nobody is let in before the start, and the port may be lost till then", "[http]") {
+TEST_CASE("http: nobody is let in before the start, and nobody else gets the port", "[http]") {
     http::server_settings s;
     s.address = "127.0.0.1";
     s.port = 0;
@@ -277,11 +278,35 @@ TEST_CASE("http: nobody is let in before the start, and the port may be lost til
     REQUIRE(first);
     s.port = (*first)->port();
     CHECK_THROWS_AS(http_client{s.port}, boost::system::system_error);
-    const auto second = http::server::create(s);
-    REQUIRE(second);
-    REQUIRE((*first)->start({}));
-    const auto late = (*second)->start({});
-    REQUIRE(late.has_error());
-    CHECK(late.error().code == errc::io);
-    CHECK(has(late.error().detail, std::to_string(s.port)));
+    for (const auto* const address : {"127.0.0.1", "0.0.0.0"}) {
+        s.address = address;
+        const auto second = http::server::create(s);
+        REQUIRE(second.has_error());
+        CHECK(second.error().code == errc::io);
+        CHECK(has(second.error().detail, address + (":" + std::to_string(s.port))));
+    }
+    CHECK((*first)->start({}));
+}
+
+TEST_CASE("http: what connections have left on a port lets one server in, not two", "[http]") {
+    http::server_settings s;
+    s.address = "127.0.0.1";
+    s.port = 0;
+    std::optional<server_world> earlier{std::in_place};
+    s.port = earlier->server->port();
+    http_client c{s.port};
+    c.send("GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    REQUIRE(starts(c.rest(), "HTTP/1.1 200"));
+    c.close();  // after the server: its end of the connection stays in TIME_WAIT
+    earlier.reset();
+    {
+        using tcp = boost::asio::ip::tcp;
+        boost::asio::io_context context;
+        const tcp::endpoint where{boost::asio::ip::address_v4::loopback(), s.port};
+        REQUIRE_THROWS((tcp::acceptor{context, where, false}));  // something is in the way
+    }
+    const auto first = http::server::create(s);
+    REQUIRE(first);
+    CHECK(http::server::create(s).has_error());
+    CHECK((*first)->start({}));
 }
