@@ -9,6 +9,12 @@
 namespace truffula::batching {
 namespace {
 
+/// Before its client is told of the end: the client's next request may be here before this thread
+/// goes on.
+void give_place_back(running_request& r) {
+    r.owned.what.what.admission = {};
+}
+
 /// A FilterBatch is needed when the shards still hold a request that has ended.
 bool holds_more_than(const shard::cached_batch& batch, std::size_t left) {
     return batch.request_ids.size() != left;
@@ -107,6 +113,7 @@ void engine_core::deliver() {
             hand_over(r, buffer.substr(span.offset, span.length), out);
             if (span.has_tokens && what.is_streamed) r.has_emitted = true;
             if (span.finished) r.owned.is_answered = true;
+            if (span.finished && r.is_dropped) give_place_back(r);
         }
         for (std::size_t lane = 0; lane < out.size(); ++lane) {
             if (out[lane].spans.empty()) continue;
@@ -128,6 +135,7 @@ void engine_core::deliver() {
 /// Its client has its last step, or gets its error now, or has left.
 void engine_core::answer_ended(running_request& r) {
     auto& owned = r.owned;
+    give_place_back(r);
     if (r.failure && !owned.is_answered) owned.what.what.to->fail(*r.failure);
     owned.is_answered = true;
 }
