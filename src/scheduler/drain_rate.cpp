@@ -19,7 +19,10 @@ double seconds(drain_rate::duration d) {
 void drain_rate::observe(std::size_t left, std::size_t waiting, time_point now) {
     if (busy_since_ && now > *busy_since_) {
         const auto passed = seconds(now - *busy_since_);
-        const auto kept = std::exp(-passed / memory_seconds);
+        // Of a slow line so many requests are remembered, however long ago: else it is never known.
+        const auto least = left_ > least_requests ? least_requests / left_ : 1;
+        const auto within = memory_seconds / std::max(busy_seconds_, memory_seconds);
+        const auto kept = std::max(std::min(std::exp(-passed / memory_seconds), within), least);
         busy_seconds_ = busy_seconds_ * kept + passed;
         left_ *= kept;
     }

@@ -7,7 +7,8 @@
 namespace truffula::scheduler {
 
 /// How fast a line gets shorter, measured while somebody stands in it: an idle time says nothing
-/// of what could be done. The last ten seconds of it count most. Pure.
+/// of what could be done. The last ten seconds of it count most, or the last eight requests where
+/// those took longer. Pure.
 class drain_rate {
 public:
     using time_point = std::chrono::steady_clock::time_point;

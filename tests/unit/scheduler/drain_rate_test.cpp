@@ -43,6 +43,22 @@ TEST_CASE("drain rate: nothing is said before there is enough to go by", "[sched
     CHECK(quick.time_for(1));
 }
 
+TEST_CASE("drain rate: slow lines are known, too, and stay so", "[scheduler]") {
+    drain_rate r;
+    auto now = start;
+    r.observe(0, 5, now);
+    for (int i = 0; i < 100; ++i) {
+        // Looked at each second; one leaves every twenty.
+        for (int second = 0; second < 20; ++second) r.observe(0, 5, now += 1s);
+        r.observe(1, 5, now);
+        REQUIRE(r.per_second().has_value() == (i >= 7));
+        if (i >= 7) CHECK(*r.per_second() == Approx(1.0 / 20).epsilon(0.05));
+    }
+    // It has become quick.
+    drain(r, now, 30s);
+    CHECK(*r.per_second() == Approx(10).epsilon(0.1));
+}
+
 TEST_CASE("drain rate: times when nobody waits do not count", "[scheduler]") {
     drain_rate r;
     auto now = start;
