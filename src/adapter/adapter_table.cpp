@@ -212,11 +212,20 @@ std::size_t adapter_table::active() const {
 }
 
 std::vector<known_adapter> adapter_table::known(std::size_t most) const {
-    std::vector<known_adapter> all;
+    std::vector<const record*> usable;
+    std::vector<const record*> others;
     for (const auto& r : impl_->records) {
         if (!r.is_used || r.ref.is_base()) continue;
-        if (all.size() == most) break;
-        all.push_back({r.ref.what.ids, r.is_permanent ? adapter_state::ready : r.state});
+        auto& of = r.is_usable() ? usable : others;
+        if (of.size() < most) of.push_back(&r);
+    }
+    others.resize(std::min(others.size(), most - usable.size()));
+    std::vector<known_adapter> all;
+    all.reserve(usable.size() + others.size());
+    for (const auto* of : {&usable, &others}) {
+        for (const auto* r : *of) {
+            all.push_back({r->ref.what.ids, r->shown_state(), r->is_usable()});
+        }
     }
     return all;
 }
@@ -224,7 +233,7 @@ std::vector<known_adapter> adapter_table::known(std::size_t most) const {
 std::vector<std::size_t> adapter_table::count_by_state() const {
     std::vector<std::size_t> counts(static_cast<std::size_t>(adapter_state::failed) + 1);
     for (const auto& r : impl_->records) {
-        if (r.is_used && !r.is_permanent) ++counts[static_cast<std::size_t>(r.state)];
+        if (r.is_used && !r.is_permanent) ++counts[static_cast<std::size_t>(r.shown_state())];
     }
     return counts;
 }

@@ -63,7 +63,10 @@ void adapter_table::impl::download_finished(
     const bool brought_weights = r.state == adapter_state::downloading;
     close_claim(done.who);
     if (!outcome) {
-        if (brought_weights) r.state = adapter_state::unknown;
+        if (brought_weights) {
+            r.state = adapter_state::unknown;
+            r.is_downloaded = false;
+        }
         r.is_wanted = false;  // from now on it is fetched for who asks
         proof_failed(r, c.token, outcome.error(), now);
         if (!c.is_internal || c.pending > 0) {

@@ -46,14 +46,14 @@ struct record {
     std::string identity;
     std::uint32_t index = 0;
     adapter_state state = adapter_state::unknown;
-    bool is_used = false;       ///< The key is taken.
-    bool is_permanent = false;  ///< Base or preloaded: always ready.
-    bool is_downloaded = false;
-    bool is_clean = true;      ///< Nothing of an earlier router is at its index.
-    bool was_served = false;   ///< Since it became ready.
-    bool is_cleaning = false;  ///< The offload under way is of an earlier router's weights.
-    bool is_pinned = false;    ///< Never evicted.
-    bool is_wanted = false;    ///< Pinned, and to be loaded though nobody waits.
+    bool is_used = false;        ///< The key is taken.
+    bool is_permanent = false;   ///< Base or preloaded: always ready.
+    bool is_downloaded = false;  ///< The last try succeeded.
+    bool is_clean = true;        ///< Nothing of an earlier router is at its index.
+    bool was_served = false;     ///< Since it became ready.
+    bool is_cleaning = false;    ///< The offload under way is of an earlier router's weights.
+    bool is_pinned = false;      ///< Never evicted.
+    bool is_wanted = false;      ///< Pinned, and to be loaded though nobody waits.
 
     std::size_t waiting = 0;
     std::size_t running = 0;
@@ -81,6 +81,16 @@ struct record {
     std::map<std::string, credential> claims;     ///< Token → open claim.
     std::map<std::string, refusal_note> refused;  ///< Token → negative cache.
     refusal_note failure;                         ///< Of the adapter itself.
+
+    bool is_usable() const {
+        return is_permanent || (is_downloaded && failure.backoff.count() == 0);
+    }
+    /// A download that failed concerns its token only, so that it is no state of its own.
+    adapter_state shown_state() const {
+        if (is_permanent) return adapter_state::ready;
+        const bool has_failed = state == adapter_state::unknown && !is_downloaded;
+        return has_failed && !refused.empty() ? adapter_state::failed : state;
+    }
 };
 
 struct adapter_table::impl {

@@ -548,6 +548,26 @@ def test_models(base):
     assert caught.value.code == "model_not_found"
 
 
+@pytest.mark.parametrize("are_allowed", [False, True])
+def test_models_that_failed_are_listed_only_if_the_operator_names_them(sims, routers, are_allowed):
+    group = sims(options=["--no-such-adapter", "typo", "--fail-load", "broken"])
+    names = ["typo", "broken", "good"] if are_allowed else []
+    client = client_of(routers(group, flags=[f"--allowed-adapters={name}" for name in names]))
+    client.completions.create(model="good", prompt=PROMPT, max_tokens=2)
+    for name in ("typo", "broken"):
+        with pytest.raises(openai.NotFoundError):
+            client.completions.create(model=name, prompt=PROMPT)
+    listed = {m.id: m.model_extra["state"] for m in client.models.list()}
+    if not are_allowed:
+        assert listed == {"no-tokenizer": "ready", "good": "ready"}
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("typo")
+        return
+    assert list(listed) == ["no-tokenizer", "broken", "good", "typo"]
+    assert listed["typo"] == "failed"
+    assert client.models.retrieve("typo").model_extra["state"] == "failed"
+
+
 def test_lorax_whole(lorax):
     router, group = lorax
     body = {"model": "", "prompt": PROMPT, "max_tokens": 4, "echo": True}

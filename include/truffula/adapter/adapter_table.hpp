@@ -55,7 +55,7 @@ enum class adapter_state : std::uint8_t {
     ready,
     draining,  ///< Still used by running requests; its queue waits.
     offloading,
-    failed,  ///< Negative cache: refused until the back-off is over.
+    failed,  ///< Its download or load did not succeed; refused until the back-off is over.
 };
 
 /// Its name in metrics and answers.
@@ -65,6 +65,8 @@ std::string_view state_name(adapter_state state) noexcept;
 struct known_adapter {
     std::vector<std::string> ids;  ///< More than one: merged.
     adapter_state state = adapter_state::unknown;
+    /// The shards can have it: the last download succeeded, and the last load, if there was one.
+    bool is_usable = false;
 };
 
 enum class call_kind : std::uint8_t { download, load, offload };
@@ -180,7 +182,8 @@ public:
     memory_share share(adapter_key key) const;  ///< 0 until its download has told it.
     std::size_t active() const;                 ///< Slots taken.
 
-    /// The adapters known, preloaded ones included, the base model not; at most `most`.
+    /// The adapters known, preloaded ones included, the base model not; at most `most`, the usable
+    /// ones first: names of others are the clients' to make up.
     std::vector<known_adapter> known(std::size_t most) const;
 
     /// How many adapters are in each state, in the order of the enum.

@@ -15,7 +15,7 @@ std::vector<listed_model> list_models(
     for (const auto& id : allowed) adapters[id] = state_name(adapter::adapter_state::unknown);
     for (const auto& a : known) {
         if (a.ids.size() != 1) continue;  // merged ones have no name to ask for
-        if (a.state == adapter::adapter_state::failed && !allowed.contains(a.ids.front())) continue;
+        if (!a.is_usable && !allowed.contains(a.ids.front())) continue;
         adapters[a.ids.front()] = state_name(a.state);
     }
     std::vector<listed_model> models;

@@ -34,6 +34,60 @@ TEST_CASE("adapter table: from unknown to ready, with the calls of the way", "[a
     CHECK(d.table.ready_since(key) == d.now);
 }
 
+namespace {
+
+std::string shown(const table_driver& d, std::size_t most = 10) {
+    std::string text;
+    for (const auto& a : d.table.known(most)) {
+        text += a.ids[0] + "=" + std::string{state_name(a.state)} + (a.is_usable ? " " : "? ");
+    }
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("adapter table: which adapters are usable, and what state is shown", "[adapter]") {
+    table_driver d{{}, {{named("preloaded").what, 1}}};
+    CHECK(shown(d) == "preloaded=ready ");
+    const auto key = d.wait_for(named("a"));
+    CHECK(shown(d) == "preloaded=ready a=unknown? ");
+    auto call = d.only_due();
+    CHECK(shown(d) == "preloaded=ready a=downloading? ");
+    d.fail(call);
+    CHECK(shown(d) == "preloaded=ready a=failed? ");
+    CHECK(d.table.count_by_state().back() == 1);
+    d.nobody_waits_for(key);
+    d.now += 5s;
+    d.wait_for(named("a"));
+    d.succeed(d.only_due());
+    CHECK(shown(d) == "preloaded=ready a=downloaded ");
+    d.fail(d.only_due());  // its load; the offload that follows is no sign of life
+    CHECK(shown(d) == "preloaded=ready a=draining? ");
+    d.succeed(d.only_due());
+    CHECK(shown(d) == "preloaded=ready a=failed? ");
+    d.nobody_waits_for(key);
+    d.now += 5s;
+    d.wait_for(named("a"));
+    CHECK(shown(d) == "preloaded=ready a=downloaded? ");
+    d.settle();
+    CHECK(shown(d) == "preloaded=ready a=ready ");
+    SECTION("shards that were lost had it, until they no longer find it") {
+        d.table.shards_lost({}, false, d.now, d.said);
+        CHECK(shown(d) == "a=unknown ");
+        d.fail(d.only_due());
+        CHECK(shown(d) == "a=failed? ");
+    }
+    SECTION("the usable ones go first where not all are shown") {
+        const auto other = d.wait_for(named("b"));
+        d.fail(d.only_due());
+        d.nobody_waits_for(other);
+        d.make_ready("c");
+        CHECK(shown(d, 1) == "preloaded=ready ");
+        CHECK(shown(d, 3) == "preloaded=ready a=ready c=ready ");
+        CHECK(shown(d) == "preloaded=ready a=ready c=ready b=failed? ");
+    }
+}
+
 TEST_CASE("adapter table: one that exceeds the whole memory fails its waiters", "[adapter]") {
     table_driver d;
     const auto key = d.wait_for(named("huge"));

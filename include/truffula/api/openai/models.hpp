@@ -20,7 +20,8 @@ struct listed_model {
     bool is_base = false;
 };
 
-/// The base model, then single adapters, by name: those known and those allowed by name.
+/// The base model, then single adapters, by name: those that are usable, and those that the
+/// operator allows by name, in whatever state.
 std::vector<listed_model> list_models(
     std::string_view base_model,
     std::span<const adapter::known_adapter> known,

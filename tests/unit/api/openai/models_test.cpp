@@ -8,15 +8,17 @@ using adapter::adapter_state;
 
 TEST_CASE("openai models: base first, then adapters by name, each once", "[api][openai]") {
     const std::vector<adapter::known_adapter> known{
-        {{"b/two"}, adapter_state::ready},
-        {{"a/one"}, adapter_state::downloading},
-        {{"x", "y"}, adapter_state::ready},
+        {{"b/two"}, adapter_state::ready, true},
+        {{"a/one"}, adapter_state::downloaded, true},
+        {{"x", "y"}, adapter_state::ready, true},
         {{"broken"}, adapter_state::failed},
+        {{"new"}, adapter_state::downloading},
+        {{"broken/later"}, adapter_state::offloading},
         {{"listed"}, adapter_state::failed}};
     const auto models = openai::list_models("base", known, {"idle", "listed", "b/two"});
     std::string text;
     for (const auto& m : models) text += m.id + "=" + std::string{m.state} + " ";
-    CHECK(text == "base=ready a/one=downloading b/two=ready idle=unknown listed=failed ");
+    CHECK(text == "base=ready a/one=downloaded b/two=ready idle=unknown listed=failed ");
     CHECK(models.front().is_base);
     CHECK(openai::list_models("base", {}, {}).size() == 1);
 }
