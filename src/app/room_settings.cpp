@@ -103,7 +103,8 @@ api::limits request_limits(const config::settings& s) {
 
 api::static_facts facts(const config::settings& s, const text::model_files& files) {
     api::static_facts to;
-    to.model_id = s.text.tokenizer_name;
+    const auto& name = s.text.served_model_name;
+    to.model_id = name.empty() ? s.text.tokenizer_name : name;
     to.model_sha = files.sha;
     to.started = std::time(nullptr);
     to.max_concurrent_requests = s.server.max_concurrent_requests;

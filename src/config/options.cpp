@@ -130,7 +130,8 @@ void add_adapters(option_table& t) {
 
 void add_text(option_table& t) {
     t.section("text");
-    t.text("tokenizer_name", FIELD(text, tokenizer_name), "a directory or a model id in the local cache", "Where tokenizer.json is; also the model's name in answers");
+    t.text("tokenizer_name", FIELD(text, tokenizer_name), "a directory or a model id in the local cache", "Where tokenizer.json is; also the model's name, if served_model_name is not given");
+    t.text("served_model_name", FIELD(text, served_model_name), "a name", "The model's name in requests and answers; not given: tokenizer_name");
     t.text("tokenizer_config_path", FIELD(text, tokenizer_config_path), "a file", "Replaces the model's tokenizer_config.json");
     t.text("revision", FIELD(text, revision), "a branch, tag or commit", "Revision in the local cache; main if not given");
     t.number<u32>("validation_workers", FIELD(text, validation_workers), 1, 256, "threads", "Threads that tokenize long inputs");

@@ -548,6 +548,20 @@ def test_models(base):
     assert caught.value.code == "model_not_found"
 
 
+@pytest.mark.parametrize("compat", ["openai", "lorax"])
+def test_the_model_has_the_name_it_is_served_under(sims, routers, compat):
+    options = {"--tokenizer-name": TOKENIZER, "--served-model-name": "org/model", "--compat": compat}
+    router = routers(sims(), options)
+    client = client_of(router)
+    assert [m.id for m in client.models.list()] == ["org/model"]
+    assert router.http.get("/info").json()["model_id"] == "org/model"
+    for name in ("org/model", ""):  # else it would be an adapter's
+        got = client.completions.create(model=name, prompt=PROMPT, max_tokens=4)
+        assert got.choices[0].text.startswith("@base")
+    assert router.http.post("/generate", {"inputs": PROMPT}).headers["x-model-id"] == "org/model"
+    assert len(router.http.post("/tokenize", {"inputs": PROMPT}).json()) > 1  # the tokenizer is there
+
+
 @pytest.mark.parametrize("are_allowed", [False, True])
 def test_models_that_failed_are_listed_only_if_the_operator_names_them(sims, routers, are_allowed):
     group = sims(options=["--no-such-adapter", "typo", "--fail-load", "broken"])

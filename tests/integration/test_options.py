@@ -115,6 +115,17 @@ def test_a_secret_is_taken_but_not_shown(tmp_path):
     assert [w["ngrok_authtoken"][0] for w in ways] == ["(hidden)"] * 3
 
 
+def test_the_models_name_in_three_sources(tmp_path):
+    config = "text:\n  served_model_name: org/model\n"
+    ways = [
+        printed(tmp_path, ["--served-model-name", "org/model"]),
+        printed(tmp_path, environment={"SERVED_MODEL_NAME": "org/model"}),
+        printed(tmp_path, config=config),
+    ]
+    assert [w["served_model_name"][0] for w in ways] == ["org/model"] * 3
+    assert printed(tmp_path)["served_model_name"] == ("null", "default")
+
+
 def test_the_short_port_and_the_order_of_sources(tmp_path):
     config = "server:\n  port: 1111\n"
     environment = {"PORT": "2222"}

@@ -103,6 +103,7 @@ struct adapters_section {
 /// `text`: the tokenizer.
 struct text_section {
     std::string tokenizer_name;
+    std::string served_model_name;
     std::string tokenizer_config_path;
     std::string revision;
     std::uint32_t validation_workers = 2;
