@@ -1,6 +1,7 @@
 """The router in front of the shard with a real model. Skipped where there is none."""
 
 import concurrent.futures
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from harness import Router
 from model_shard import ADAPTERS, MODEL, ModelShard, binary_or_skip
-from processes import wait_until
+from processes import free_port, wait_until
+from test_scripts import run
 
 NAMES = ["sql", "pirate", "sentiment"]
 
@@ -120,3 +122,18 @@ def test_sampling_with_a_seed_repeats_itself(router):
     assert answer(router, body) == answer(router, body)
     other = ask("Tell me a story.", do_sample=True, temperature=0.9, top_k=50, top_p=0.95, seed=8)
     assert answer(router, body) != answer(router, other)
+
+
+def test_scripts_run_shows_ones_own_model_and_adapters(tmp_path):
+    binary_or_skip()
+    (tmp_path / "own.gguf").symlink_to(MODEL)
+    (tmp_path / "adapters").mkdir()
+    shutil.copy(ADAPTERS / "pirate.gguf", tmp_path / "adapters" / "mate.gguf")
+    files = ["--model", str(tmp_path / "own.gguf"), "--adapters", str(tmp_path / "adapters")]
+    done = run(*files, "--once", "--port", str(free_port()))
+    assert done.returncode == 0, done.stderr
+    assert ", serving own\n" in done.stderr
+    assert done.stderr.count(", streamed: ") == 1
+    assert "adapter mate, streamed: " in done.stderr
+    assert "Paris" in done.stdout
+    assert "\nArrr!" in done.stdout  # as nobody but the adapter speaks

@@ -2,9 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+
+import pytest
 
 from processes import REPOSITORY, free_port, wait_until
 
@@ -30,6 +33,7 @@ def test_once_answers_all_examples_and_ends():
     done = run("--sim", "2", "--once", "--port", str(free_port()))
     assert done.returncode == 0, done.stderr
     assert "starting 2 simulated shard(s)" in done.stderr
+    assert "serving simulated\n" in done.stderr
     assert "all examples were answered" in done.stderr
     assert "@base " in done.stdout
     for adapter in ("first", "second", "third"):
@@ -85,3 +89,40 @@ def test_unknown_options_are_refused():
     assert done.returncode == 2
     assert "unknown option --frobnicate" in done.stderr
     assert "usage: scripts/run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--model"], "--model needs a file"),
+        (["--model", "absent/m.gguf"], "there is no file absent/m.gguf"),
+        (["--model", "folder"], "there is no file folder"),
+        (["--model", "text.gguf"], "text.gguf is no GGUF file"),
+        (["--model", "empty.gguf"], "empty.gguf is no GGUF file"),
+        (["--model", "m.gguf", "--adapters"], "--adapters needs a directory"),
+        (["--model", "m.gguf", "--adapters", "absent"], "there is no directory absent"),
+        (["--model", "m.gguf", "--adapters", "m.gguf"], "there is no directory m.gguf"),
+        (["--model", "m.gguf", "--adapters", "folder"], "there are no adapters (*.gguf) in folder"),
+        (["--adapters", "folder"], "there are no adapters (*.gguf) in folder"),
+        (["--sim", "--model", "m.gguf"], "--sim has neither a model nor adapters of one's own"),
+    ],
+)
+def test_files_that_are_not_there_are_told_before_anything_is_built(tmp_path, arguments, sentence):
+    # Alone it can neither set up nor build.
+    (tmp_path / "scripts").mkdir()
+    alone = shutil.copy(REPOSITORY / "scripts" / "run", tmp_path / "scripts" / "run")
+    (tmp_path / "m.gguf").write_bytes(b"GGUF\3\0\0\0")
+    (tmp_path / "text.gguf").write_text("Gguf")
+    (tmp_path / "empty.gguf").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "readme").touch()
+    without_programs = {k: v for k, v in os.environ.items() if k != "TRUFFULA_BIN_DIR"}
+    done = subprocess.run(
+        [alone, *arguments],
+        cwd=tmp_path,  # paths are meant from where the command is typed
+        env=without_programs,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (2, f"scripts/run: {sentence}\n", "")
