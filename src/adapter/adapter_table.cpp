@@ -98,7 +98,8 @@ result<adapter_table::joined> adapter_table::join(const adapter_ref& ref, time_p
     const auto key = t.find_or_add(ref, now);
     auto& r = t.records[key];
     if (r.is_permanent) return joined{key, 0};
-    const auto token = t.needs_token(r) ? ref.api_token : std::string{};
+    static const std::string no_token;
+    const auto& token = t.needs_token(r) ? ref.api_token : no_token;
     if (auto why = t.refused(r, token, now)) return std::move(*why);
     t.asked_by(key, ref.tenant, now);
     t.forgettable.erase({r.last_used, key});

@@ -18,8 +18,8 @@ void append_text(std::string& to, const std::string& text) {
 }
 
 /// Equal for equal adapters: every field with its length, so that no two run together.
-std::string text_of(const parameters& p) {
-    std::string text;
+void write_text(std::string& text, const parameters& p) {
+    text.clear();
     for (const auto& id : p.ids) append_text(text, id);
     text += '|';
     for (const auto weight : p.weights) append(text, &weight, sizeof weight);
@@ -27,14 +27,12 @@ std::string text_of(const parameters& p) {
     text += static_cast<char>(p.strategy);
     append(text, &p.density, sizeof p.density);
     text += static_cast<char>(p.signs);
-    return text;
 }
 
-std::string identity_of(const adapter_ref& ref) {
-    auto text = text_of(ref.what);
+/// Makes an adapter's text its identity.
+void append_source(std::string& text, const adapter_ref& ref) {
     text += static_cast<char>(ref.from);
     if (ref.from == source::pbase) append_text(text, ref.api_token);
-    return text;
 }
 
 }  // namespace
@@ -65,7 +63,8 @@ void adapter_table::impl::reset_preloaded(
     auto gone = std::exchange(preloaded_by_ids, {});
     for (const auto& p : preloaded) next_index = std::max(next_index, p.index + 1);
     for (const auto& p : preloaded) {
-        const auto text = text_of(p.what);
+        std::string text;
+        write_text(text, p.what);
         const auto known = gone.extract(text);
         const auto key = known ? known.mapped() : take_key();
         auto& r = records[key];
@@ -105,24 +104,25 @@ adapter_key adapter_table::impl::take_key() {
 }
 
 adapter_key adapter_table::impl::find_or_add(const adapter_ref& ref, time_point now) {
-    const auto preloaded = preloaded_by_ids.find(text_of(ref.what));
+    write_text(asked_for, ref.what);
+    const auto preloaded = preloaded_by_ids.find(asked_for);
     if (preloaded != preloaded_by_ids.end()) return preloaded->second;
-    auto identity = identity_of(ref);
-    const auto known = by_identity.find(identity);
+    append_source(asked_for, ref);
+    const auto known = by_identity.find(asked_for);
     if (known != by_identity.end()) return known->second;
     const auto key = take_key();
     auto& r = records[key];
     r = record{};
     r.ref = ref;
     r.ref.api_token.clear();
-    r.identity = identity;
+    r.identity = asked_for;
     r.is_used = true;
     r.is_clean = !shards_were_up;
     r.last_used = now;
     r.index = free_indices.empty() ? next_index++ : *free_indices.begin();
     free_indices.erase(r.index);
     hold(key, slots.of(ref.tenant), now);
-    by_identity.emplace(std::move(identity), key);
+    by_identity.emplace(asked_for, key);
     forgettable.insert({now, key});
     return key;
 }

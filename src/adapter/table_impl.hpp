@@ -197,6 +197,7 @@ struct adapter_table::impl {
     by_age busy;  // may be evicted after their cycle time, by when they became ready
     steady_clock::duration drain_time{};  // average of the last busy ones
     std::vector<adapter_key> wanting;     // of `due_loads`: kept for its memory
+    std::string asked_for;                // of `find_or_add`, likewise
     memory_share free_memory = whole_memory;
     std::size_t downloads_under_way = 0;
     std::optional<time_point> next_check;  // when an eviction becomes possible by time alone

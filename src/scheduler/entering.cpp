@@ -9,10 +9,14 @@
 namespace truffula::scheduler {
 namespace {
 
-/// Who has the share of a request: its tenant; where none is known, its adapter.
-std::string owner_of(const adapter::adapter_ref& ref, adapter_key key) {
+/// Who has the share of a request, into `to`: its tenant; where none is known, its adapter.
+void name_owner(std::string& to, const adapter::adapter_ref& ref, adapter_key key) {
     static const std::string nobody = adapter::adapter_ref{}.tenant;
-    return ref.tenant == nobody ? "adapter " + std::to_string(key) : "tenant " + ref.tenant;
+    if (ref.tenant == nobody) {
+        to.assign("adapter ").append(std::to_string(key));
+    } else {
+        to.assign("tenant ").append(ref.tenant);
+    }
 }
 
 error too_large(const char* what, std::uint64_t given, const char* limit, std::uint64_t allowed) {
@@ -105,8 +109,9 @@ void scheduler_state::enqueue(entry e, time_point now) {
     }
     const bool generates = e.what->kind == inference::task::generate;
     if (settings_.is_fair && generates && !e.share.account) {
+        name_owner(owner_, *e.adapter, joined->key);
         e.share = shares_.enter(
-            owner_of(*e.adapter, joined->key),
+            owner_,
             e.adapter->tenant,
             e.what->priority,
             e.what->input_length,

@@ -44,7 +44,8 @@ share_ticket fair_shares::enter(
     std::uint32_t max_new_tokens) {
     if (accounts_.size() >= sweep_at_) forget_level_ones();
     const bool is_batch = priority == inference::priority::batch;
-    auto& account = accounts_[(is_batch ? 'b' : 'i') + owner];
+    name_.assign(1, is_batch ? 'b' : 'i').append(owner);
+    auto& account = accounts_[name_];
     if (!account) {
         account = std::make_shared<share_account>();
         const auto named = settings_.tenant_weights.find(tenant);

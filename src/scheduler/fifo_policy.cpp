@@ -20,8 +20,10 @@ public:
         // The usual case, once for each request that is taken: only the front is another one.
         if (o.where == place::nowhere || o.fresh_until != fresh_until) {
             withdraw(key);
-            o = {fresh_until, place::fresh};
-            if (fresh_until != no_end) expiry_.insert({fresh_until, key});
+            o = {fresh_until, fresh_until <= now_ ? place::stale : place::fresh};
+            if (o.where == place::fresh && fresh_until != no_end) {
+                expiry_.insert({fresh_until, key});
+            }
         }
         fronts_of(o.where).set(key, front);
     }
@@ -30,7 +32,6 @@ public:
         if (key >= offers_.size() || offers_[key].where == place::nowhere) return;
         auto& o = offers_[key];
         fronts_of(o.where).erase(key);
-        if (o.where == place::fresh) expiry_.erase({o.fresh_until, key});
         o.where = place::nowhere;
     }
 
@@ -60,18 +61,23 @@ private:
     front_heap& fronts_of(place where) { return where == place::fresh ? fresh_ : stale_; }
 
     void expire(time_point now) {
+        now_ = now;
         while (!expiry_.empty() && expiry_.begin()->first <= now) {
             const auto key = expiry_.begin()->second;
             expiry_.erase(expiry_.begin());
+            auto& o = offers_[key];
+            if (o.where != place::fresh || o.fresh_until > now) continue;
             stale_.set(key, fresh_.erase(key));
-            offers_[key].where = place::stale;
+            o.where = place::stale;
         }
     }
 
     std::vector<offer_state> offers_;  // by key
     front_heap fresh_;
     front_heap stale_;
-    std::set<std::pair<time_point, adapter_key>> expiry_;  // of the fresh that have an end
+    time_point now_;  // at the last question
+    // Of the fresh that have an end. Those withdrawn stay in it, for most are offered again.
+    std::set<std::pair<time_point, adapter_key>> expiry_;
 };
 
 }  // namespace

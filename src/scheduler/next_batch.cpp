@@ -18,7 +18,8 @@ struct scheduler_state::room : batch_room {
 };
 
 void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_point now) {
-    std::vector<adapter_key> sorted{in_use.begin(), in_use.end()};
+    auto& sorted = next_in_use_;
+    sorted.assign(in_use.begin(), in_use.end());
     std::ranges::sort(sorted);
     for (const auto key : in_use_) {
         if (!std::ranges::binary_search(sorted, key)) table_.set_running(key, 0, now);
@@ -26,7 +27,7 @@ void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_poin
     for (const auto key : sorted) {
         if (!std::ranges::binary_search(in_use_, key)) table_.set_running(key, 1, now);
     }
-    in_use_ = std::move(sorted);
+    std::swap(in_use_, sorted);
 }
 
 std::vector<scheduled_entry> scheduler_state::next_batch(
@@ -58,10 +59,10 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     budgets.has_tenant_salt = settings_.prefix_cache_salt == prefix_salt::tenant;
     budgets.hash_seed = settings_.hash_seed;
     room left{budgets, out_, blocks_};
-    const auto passed = select(left, taken, now);
-    for (const auto key : passed.without_room) update(key);
-    for (const auto key : passed.above_share) update(key);
-    note_taken(passed, taken, now);
+    select(left, taken, now);
+    for (const auto key : passed_.without_room) update(key);
+    for (const auto key : passed_.above_share) update(key);
+    note_taken(taken, now);
     if (settings_.max_batch_size && out_.size() >= *settings_.max_batch_size) {
         call_held_by_ = wait_reason::batch_size;
     }
@@ -71,26 +72,25 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
 }
 
 /// Keeps the accounts of a batch that is about to leave.
-void scheduler_state::note_taken(
-    const passed_heads& passed, std::span<const scheduled_entry> taken, time_point now) {
+void scheduler_state::note_taken(std::span<const scheduled_entry> taken, time_point now) {
     const auto has = [](const std::vector<adapter_key>& all, adapter_key key) {
         return std::ranges::find(all, key) != all.end();
     };
-    for (const auto key : passed.without_room) note_overtaken(key, taken, now);
+    for (const auto key : passed_.without_room) note_overtaken(key, taken, now);
     // Heads of adapters past their cycle time wait behind all others: the oldest counts, too.
     // Whoever runs more than its share is not overtaken: it has had its turn.
     const auto oldest = policy_->oldest();
-    if (oldest && !has(passed.without_room, *oldest) && !has(passed.above_share, *oldest)) {
+    if (oldest && !has(passed_.without_room, *oldest) && !has(passed_.above_share, *oldest)) {
         note_overtaken(*oldest, taken, now);
     }
     for (const auto& t : taken) queues_[t.key].last_served = now;
     mark_running(taken, now);
 }
 
-/// Takes what fits, in the policy's order; returns the adapters whose heads were looked past.
-scheduler_state::passed_heads scheduler_state::select(
-    room& left, std::vector<scheduled_entry>& taken, time_point now) {
-    passed_heads passed;
+/// Takes what fits, in the policy's order, and notes the adapters whose heads were looked past.
+void scheduler_state::select(room& left, std::vector<scheduled_entry>& taken, time_point now) {
+    passed_.without_room.clear();
+    passed_.above_share.clear();
     while (!settings_.max_batch_size || out_.size() < *settings_.max_batch_size) {
         const auto key = policy_->next(now, barrier(now));
         if (!key) break;
@@ -103,12 +103,11 @@ scheduler_state::passed_heads scheduler_state::select(
             update(*key);
             continue;
         }
-        (is_kept ? passed.above_share : passed.without_room).push_back(*key);
+        (is_kept ? passed_.above_share : passed_.without_room).push_back(*key);
         policy_->withdraw(*key);  // until `update`: its younger requests do not pass it
-        const auto count = passed.above_share.size() + passed.without_room.size();
+        const auto count = passed_.above_share.size() + passed_.without_room.size();
         if (count > settings_.max_heads_passed) break;
     }
-    return passed;
 }
 
 std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room& left) {

@@ -136,6 +136,7 @@ private:
     std::uint64_t active_parts_ = 0;  // the same, of the active ones
     std::set<std::pair<std::chrono::steady_clock::time_point, share_account*>> resting_;
     std::unordered_map<std::string, std::shared_ptr<share_account>> accounts_;
+    std::string name_;  // of `enter`: kept for its memory
     std::size_t sweep_at_ = 64;
 };
 

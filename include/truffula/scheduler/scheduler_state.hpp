@@ -22,6 +22,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -233,11 +234,10 @@ private:
         std::vector<adapter_key> without_room;
         std::vector<adapter_key> above_share;
     };
-    passed_heads select(room& left, std::vector<scheduled_entry>& taken, time_point now);
+    void select(room& left, std::vector<scheduled_entry>& taken, time_point now);
     std::optional<scheduled_entry> take_front(adapter_key key, room& left);
     std::optional<entry> remove(request_id id);
-    void note_taken(
-        const passed_heads& passed, std::span<const scheduled_entry> taken, time_point now);
+    void note_taken(std::span<const scheduled_entry> taken, time_point now);
     void note_overtaken(adapter_key key, std::span<const scheduled_entry> taken, time_point now);
     queue_place barrier(time_point now);
     void mark_running(std::span<const scheduled_entry> taken, time_point now);
@@ -267,6 +267,9 @@ private:
     std::optional<wait_reason> call_held_by_;         // the last of them, as a whole
     drain_rate drain_;                                // of those that may be scheduled
     std::vector<adapter_key> in_use_;                 // sorted
+    std::vector<adapter_key> next_in_use_;            // of `note_in_use`: kept for its memory
+    passed_heads passed_;                             // in the last `next_batch`
+    std::string owner_;                               // of `enqueue`: kept for its memory
     std::size_t open_count_ = 0;                      // requests that may be scheduled
     std::uint64_t open_tokens_ = 0;                   // of them, prompts and answers
     std::chrono::microseconds open_since_{};          // sum over them; nanoseconds would overflow
