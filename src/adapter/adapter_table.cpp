@@ -231,6 +231,11 @@ std::vector<known_adapter> adapter_table::known(std::size_t most) const {
     return all;
 }
 
+bool adapter_table::may_leave(adapter_key key) const {
+    const auto& r = impl_->records[key];
+    return !r.is_permanent && !r.is_pinned;
+}
+
 std::vector<std::size_t> adapter_table::count_by_state() const {
     std::vector<std::size_t> counts(static_cast<std::size_t>(adapter_state::failed) + 1);
     for (const auto& r : impl_->records) {

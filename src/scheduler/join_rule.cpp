@@ -8,12 +8,27 @@ namespace {
 
 constexpr double memory = 0.9;  // of a sum, per sample
 
+/// Who waits for a slot holds up those who will come while the queue lasts: so many count for it.
+constexpr double behind_each = 4;
+/// An idle slot counts so much more than its part of a stall of all: its adapter's own requests
+/// are the next to run.
+constexpr double idle_weight = 1.5;
+
 double seconds(steady_clock::duration d) {
     return std::chrono::duration<double>(d).count();
 }
 
 steady_clock::duration from_seconds(double s) {
     return std::chrono::duration_cast<steady_clock::duration>(std::chrono::duration<double>(s));
+}
+
+/// What those who wait for a slot lose by idle ones, until after the next step: as much as by a
+/// stall of all slots that lasts so long, in seconds.
+double idle_part(const waiting_now& who, steady_clock::duration next_step) {
+    if (who.slots == 0) return 0;
+    const auto idle =
+        seconds(who.slots_idle) + static_cast<double>(who.idle_slots) * seconds(next_step);
+    return idle / static_cast<double>(who.slots);
 }
 
 }  // namespace
@@ -27,9 +42,10 @@ bool join_terms::allow(const waiting_now& who) const {
         seconds(who.waited) + static_cast<double>(who.count) * seconds(weigh->next_step);
     // A stall delays those who wait for a slot, too: their wait is for a first token.
     const auto weight = static_cast<double>(weigh->ttft_weight);
-    const auto delayed = static_cast<double>(who.running.value_or(weigh->running)) +
-                         weight * static_cast<double>(who.blocked);
-    return waited * weight >= delayed * seconds(weigh->stall);
+    const auto behind = weight * behind_each * static_cast<double>(who.blocked);
+    const auto delayed = static_cast<double>(who.running.value_or(weigh->running)) + behind;
+    const auto lost = behind * idle_part(who, weigh->next_step);
+    return waited * weight + lost * idle_weight >= delayed * seconds(weigh->stall);
 }
 
 void moving_average::add(steady_clock::duration sample) {

@@ -18,16 +18,21 @@ struct scheduler_state::room : batch_room {
 };
 
 void scheduler_state::note_in_use(std::span<const adapter_key> in_use, time_point now) {
-    auto& sorted = next_in_use_;
-    sorted.assign(in_use.begin(), in_use.end());
-    std::ranges::sort(sorted);
+    auto& was = before_in_use_;
+    std::swap(was, in_use_);
+    in_use_.assign(in_use.begin(), in_use.end());
+    std::ranges::sort(in_use_);
+    for (const auto key : was) {
+        if (std::ranges::binary_search(in_use_, key)) continue;
+        table_.set_running(key, 0, now);
+        queue_of(key).ran_until = now;
+        note_idle(key);
+    }
     for (const auto key : in_use_) {
-        if (!std::ranges::binary_search(sorted, key)) table_.set_running(key, 0, now);
+        if (std::ranges::binary_search(was, key)) continue;
+        table_.set_running(key, 1, now);
+        note_idle(key);
     }
-    for (const auto key : sorted) {
-        if (!std::ranges::binary_search(in_use_, key)) table_.set_running(key, 1, now);
-    }
-    std::swap(in_use_, sorted);
 }
 
 std::vector<scheduled_entry> scheduler_state::next_batch(

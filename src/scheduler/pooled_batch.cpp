@@ -39,6 +39,7 @@ void scheduler_state::mark_running(std::span<const scheduled_entry> taken, time_
         if (at != in_use_.end() && *at == t.key) continue;
         in_use_.insert(at, t.key);
         table_.set_running(t.key, 1, now);
+        note_idle(t.key);
     }
 }
 

@@ -151,6 +151,7 @@ void scheduler_state::update(adapter_key key) {
         first = std::min(first, waiting.begin()->first);
     }
     table_.set_waiting(key, count, oldest, count > 0 ? first.rank : 0);
+    note_idle(key);
 }
 
 void scheduler_state::shards_changed(shard_limits limits, time_point now) {

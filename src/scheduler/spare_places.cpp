@@ -19,6 +19,8 @@ waiting_now spare_places::limit(waiting_now who, std::size_t candidates) const {
     if (candidates >= who.count) return who;
     who.count = candidates;
     who.waited = std::min<steady_clock::duration>(who.waited, empty_);
+    who.idle_slots = std::min(who.idle_slots, candidates);
+    who.slots_idle = std::min<steady_clock::duration>(who.slots_idle, empty_);
     return who;
 }
 

@@ -47,18 +47,42 @@ void scheduler_state::uncount_open(const adapter_queue& queue, const entry& e) {
 
 waiting_now scheduler_state::who_waits(time_point now) const {
     const auto pooled = pooled_[0].size() + pooled_[1].size();
-    return {
-        open_count_,
-        waited(open_count_, open_since_, now),
-        where_.size() - open_count_ - pooled,
-        std::nullopt};
+    waiting_now all;
+    all.count = open_count_;
+    all.waited = waited(open_count_, open_since_, now);
+    all.blocked = where_.size() - open_count_ - pooled;
+    count_slots(all, now);
+    return all;
 }
 
 /// Those who have no more than their share. The others hold them up neither by running nor by
 /// waiting for adapters.
 waiting_now scheduler_state::who_waits_within_share(time_point now) const {
     const auto& of = shares_.within();
-    return {of.open, waited(of.open, of.open_since, now), of.waiting - of.open, of.running};
+    waiting_now within;
+    within.count = of.open;
+    within.waited = waited(of.open, of.open_since, now);
+    within.blocked = of.waiting - of.open;
+    within.running = of.running;
+    count_slots(within, now);
+    return within;
+}
+
+void scheduler_state::count_slots(waiting_now& who, time_point now) const {
+    who.slots = table_.active();
+    who.idle_slots = idle_slots_.count();
+    who.slots_idle = idle_slots_.waited(now);
+}
+
+/// Its slot is idle if somebody could run with it, and nobody does.
+void scheduler_state::note_idle(adapter_key key) {
+    const auto& queue = queue_of(key);
+    const bool could_run = queue.is_open && !queue.granted.empty() && table_.may_leave(key);
+    if (!could_run || std::ranges::binary_search(in_use_, key)) {
+        return idle_slots_.note(key, std::nullopt);
+    }
+    const auto& first = queue.granted.begin()->second;
+    idle_slots_.note(key, std::max({queue.open_since, queue.ran_until, first.created}));
 }
 
 /// Requests for which there is room beside those that run, if they are like these; all who wait, if

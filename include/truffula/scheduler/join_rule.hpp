@@ -22,6 +22,9 @@ struct waiting_now {
     std::size_t count = 0;                 ///< Requests that may be scheduled.
     steady_clock::duration waited{};       ///< Of all of them together, since they may be.
     std::size_t blocked = 0;               ///< Requests that wait for an adapter.
+    std::size_t slots = 0;                 ///< Of adapters, that are taken.
+    std::size_t idle_slots = 0;            ///< Of these, whose adapter waits to be run with.
+    steady_clock::duration slots_idle{};   ///< How long they have been idle, together.
     std::optional<std::size_t> running{};  ///< Those whose stall counts; none: all that run.
 };
 

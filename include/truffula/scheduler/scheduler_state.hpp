@@ -7,6 +7,7 @@
 #include "truffula/scheduler/drain_rate.hpp"
 #include "truffula/scheduler/entry.hpp"
 #include "truffula/scheduler/fair_shares.hpp"
+#include "truffula/scheduler/idle_slots.hpp"
 #include "truffula/scheduler/join_rule.hpp"
 #include "truffula/scheduler/policy.hpp"
 #include "truffula/scheduler/spare_places.hpp"
@@ -187,6 +188,7 @@ private:
         bool is_open = false;                                // may be scheduled
         time_point open_since;
         time_point last_served;
+        time_point ran_until;                       // when the last of its requests had left
         wait_reason held_by = wait_reason::policy;  // its first request, in the call `held_in`
         std::uint64_t held_in = 0;
     };
@@ -216,6 +218,8 @@ private:
     void uncount_open(const adapter_queue& queue, const entry& e);
     waiting_now who_waits(time_point now) const;
     waiting_now who_waits_within_share(time_point now) const;
+    void count_slots(waiting_now& who, time_point now) const;
+    void note_idle(adapter_key key);
     std::optional<wait_reason> holds_back_join(
         const join_terms& terms, std::size_t places, time_point now);
     bool is_worth_joining(const join_terms& terms, std::size_t could, time_point now) const;
@@ -263,11 +267,12 @@ private:
     std::set<std::pair<time_point, request_id>> deadlines_;    // of those that wait
     fair_shares shares_;
     spare_places spare_;
+    idle_slots idle_slots_;
     std::uint64_t calls_ = 0;                         // of `next_batch`
     std::optional<wait_reason> call_held_by_;         // the last of them, as a whole
     drain_rate drain_;                                // of those that may be scheduled
     std::vector<adapter_key> in_use_;                 // sorted
-    std::vector<adapter_key> next_in_use_;            // of `note_in_use`: kept for its memory
+    std::vector<adapter_key> before_in_use_;          // of `note_in_use`: kept for its memory
     passed_heads passed_;                             // in the last `next_batch`
     std::string owner_;                               // of `enqueue`: kept for its memory
     std::size_t open_count_ = 0;                      // requests that may be scheduled

@@ -60,11 +60,35 @@ TEST_CASE("join rule: auto weighs the wait against the stall of those who run", 
 
 TEST_CASE("join rule: auto counts those who wait for a slot as stalled, too", "[scheduler]") {
     const auto rule = weighing();
-    CHECK_FALSE(rule.terms(20).allow({2, 299ms, 10}));
-    CHECK(rule.terms(20).allow({2, 300ms, 10}));
+    // And for each of them three that will come while the queue lasts.
+    CHECK_FALSE(rule.terms(20).allow({2, 599ms, 10}));
+    CHECK(rule.terms(20).allow({2, 601ms, 10}));
     // Their wait weighs as much as that of those who may join.
-    CHECK_FALSE(weighing(4.0F).terms(20).allow({2, 149ms, 10}));
-    CHECK(weighing(4.0F).terms(20).allow({2, 151ms, 10}));
+    CHECK_FALSE(weighing(4.0F).terms(20).allow({2, 449ms, 10}));
+    CHECK(weighing(4.0F).terms(20).allow({2, 451ms, 10}));
+}
+
+TEST_CASE("join rule: auto counts idle slots as a stall of those who wait for one", "[scheduler]") {
+    // Ten wait for a slot: they and those behind lose 400 ms by the prefill, the twenty that run
+    // 200; by two of eight slots that are idle for 40 ms each they lose 600.
+    CHECK_FALSE(weighing().terms(20).allow({2, 0ms, 10, 8, 2, 79ms}));
+    CHECK(weighing().terms(20).allow({2, 0ms, 10, 8, 2, 81ms}));
+    // Of four slots one is a larger part.
+    CHECK(weighing().terms(20).allow({2, 0ms, 10, 4, 2, 41ms}));
+    CHECK_FALSE(weighing().terms(20).allow({2, 0ms, 10, 4, 2, 39ms}));
+}
+
+TEST_CASE("join rule: auto counts the step for which slots would be idle, too", "[scheduler]") {
+    auto rule = weighing();
+    for (int i = 0; i < 200; ++i) rule.decoded(20ms);
+    // Of the 600 ms, 40 are the two requests' own step, and 300 that of the two slots.
+    CHECK_FALSE(rule.terms(20).allow({2, 0ms, 10, 8, 2, 34ms}));
+    CHECK(rule.terms(20).allow({2, 0ms, 10, 8, 2, 36ms}));
+}
+
+TEST_CASE("join rule: auto minds idle slots only while somebody waits for one", "[scheduler]") {
+    CHECK_FALSE(weighing().terms(20).allow({2, 199ms, 0, 8, 2, 1h}));
+    CHECK(weighing().terms(20).allow({2, 201ms, 0, 8, 2, 1h}));
 }
 
 TEST_CASE("join rule: auto counts the step that they would wait more", "[scheduler]") {
@@ -133,6 +157,12 @@ TEST_CASE("spare places: who finds no room does not make a join urgent", "[sched
     CHECK(who.blocked == 3);
     SECTION("those who came later than the places have waited less") {
         CHECK(spare.limit({3, 5ms, 0}, 2).waited == 5ms);
+    }
+    SECTION("slots that nobody else would use are not idle for longer, either") {
+        const auto slots = spare.limit({100, 10s, 3, 8, 5, 10s}, 2);
+        CHECK(slots.slots == 8);
+        CHECK(slots.idle_slots == 2);
+        CHECK(slots.slots_idle == 40ms);
     }
     SECTION("with room for all, all count") {
         CHECK(spare.limit({2, 10s, 0}, 2).waited == 10s);

@@ -171,8 +171,8 @@ TEST_CASE("scheduler: who waits for an adapter is stalled by a prefill, too", "[
     scheduler::join_terms terms;
     terms.weigh = {10, 10ms, 0ms, 1.0F};
     w.submit({});
-    w.submit({"a"});  // not there yet
-    w.now += 109ms;
+    w.submit({"a"});  // not there yet; it counts for four
+    w.now += 139ms;
     CHECK(w.next(terms).empty());
     w.now += 1ms;
     CHECK(w.next(terms) == ids{0});
