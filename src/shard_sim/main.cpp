@@ -1,3 +1,4 @@
+#include "shard_sim/call_loop.hpp"
 #include "shard_sim/command_line.hpp"
 #include "shard_sim/service.hpp"
 
@@ -13,6 +14,7 @@
 #include <memory>
 #include <pthread.h>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 namespace {
@@ -42,7 +44,7 @@ sigset_t take_signals() {
     return set;
 }
 
-std::unique_ptr<grpc::Server> listen(const options& settings, service& calls) {
+std::unique_ptr<grpc::Server> listen(const options& settings, call_loop& calls) {
     grpc::ServerBuilder builder;
     const auto credentials = grpc::InsecureServerCredentials();
     const auto rank = settings.model.rank;
@@ -56,7 +58,7 @@ std::unique_ptr<grpc::Server> listen(const options& settings, service& calls) {
     }
     builder.SetMaxReceiveMessageSize(-1);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // two on one port: an error
-    builder.RegisterService(&calls);
+    calls.add_to(builder);
     auto server = builder.BuildAndStart();
     if (!settings.tcp.empty() && port == 0) return nullptr;
     return server;
@@ -70,20 +72,22 @@ int main(int argc, char** argv) {
     spdlog::set_default_logger(
         spdlog::stderr_color_mt("sim-" + std::to_string(settings.model.rank)));
     const auto signals = take_signals();
-    // Costs are slept for: by default Linux wakes sleepers up to 50 µs late.
+    // Time is slept for: by default Linux wakes sleepers up to 50 µs late.
     ::prctl(PR_SET_TIMERSLACK, 1);
 
-    // Not destroyed: calls that hang would have to end before, and they never do.
+    // Neither is destroyed: calls that hang would have to end before, and they never do.
     auto* calls = new service(settings, [&settings](const std::string& report) {
         spdlog::warn("fault: crash");
         write_report(settings, report);
         std::_Exit(exit_crash);
     });
-    const auto server = listen(settings, *calls);
+    auto* loop = new call_loop(*calls, settings.serial);
+    const auto server = listen(settings, *loop);
     if (!server) {
         spdlog::error("cannot listen on {}{}", settings.uds_path, settings.tcp);
         std::_Exit(exit_cannot_listen);
     }
+    std::thread{[loop] { loop->run(); }}.detach();
     spdlog::info("ready: rank {} of {}", settings.model.rank, settings.model.world);
 
     for (int signal = 0; sigwait(&signals, &signal) == 0 && signal == SIGUSR1;) {

@@ -1,32 +1,17 @@
 #include "shard_sim/service.hpp"
 
 #include <google/protobuf/util/json_util.h>
-#include <grpcpp/impl/codegen/method_handler.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
-#include <grpcpp/impl/codegen/rpc_service_method.h>
-#include <grpcpp/support/byte_buffer.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
-#include <optional>
-#include <semaphore>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
 namespace truffula::shard_sim {
 namespace {
 
-/// Sleepers wake up late, by more than a step may be off where thousands of steps add up: the last
-/// bit is waited for awake.
-void wait_until(std::chrono::steady_clock::time_point end) {
-    constexpr std::chrono::microseconds most_late{100};
-    std::this_thread::sleep_until(end - most_late);
-    while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
-}
-
-template <class Request>
-std::optional<std::uint32_t> index_in(const Request& request) {
+std::optional<std::uint32_t> index_in(const google::protobuf::Message& request) {
     if (const auto* load = dynamic_cast<const wire::LoadAdapterRequest*>(&request)) {
         return load->adapter_index();
     }
@@ -54,10 +39,6 @@ grpc::ByteBuffer write(const Response& response, const std::optional<fault>& wro
     bool own = false;
     grpc::SerializationTraits<Response>::Serialize(response, &out, &own);
     return out;
-}
-
-[[noreturn]] void hang() {
-    for (std::binary_semaphore never{0};;) never.acquire();
 }
 
 // Does any batch go on after this answer? Other answers say nothing about that.
@@ -89,98 +70,90 @@ std::uint64_t service::violations() {
 
 template <class Request, class Response>
 void service::add(method m, body<Request, Response> work) {
-    using handler = grpc::internal::RpcMethodHandler<service, Request, grpc::ByteBuffer>;
-    // The server takes the method, which takes the handler, but only points to the path.
-    const auto& path = paths_.emplace_back("/generate.v1.LoraxService/" + std::string{name_of(m)});
-    auto call = [m, work = std::move(work)](
-                    service* self,
-                    grpc::ServerContext* context,
-                    const Request* request,
-                    grpc::ByteBuffer* answer) {
-        return self->serve<Request, Response>(m, work, *context, *request, *answer);
+    const auto path = "/generate.v1.LoraxService/" + std::string{name_of(m)};
+    auto& made = by_path_[path];
+    made.what = m;
+    made.make = [] { return std::make_unique<Request>(); };
+    made.run = [this, m, work = std::move(work)](const google::protobuf::Message& request) {
+        return run<Request, Response>(m, work, static_cast<const Request&>(request));
     };
-    AddMethod(new grpc::internal::RpcServiceMethod(
-        path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC, new handler(std::move(call), this)));
+    by_method_[m] = &made;
 }
 
-template <class Request, class Response>
-grpc::Status service::serve(
-    method m,
-    const body<Request, Response>& work,
-    const grpc::ServerContext& context,
-    const Request& request,
-    grpc::ByteBuffer& answer) {
-    const auto id = arrive(m, request, context);
-    if (options_.serial) turns_.pass(id);
-    const auto begun = std::chrono::steady_clock::now();
-    std::optional<fault> wrong;
-    Response response;
-    outcome done = run<Request, Response>(m, work, request, response, wrong);
-    if (wrong && wrong->kind == fault_kind::hang) hang();
-    if (!done.error) answer = write(response, wrong);
-    // Our own work is a part of what the call is to cost.
-    if (done.cost.count() > 0) wait_until(begun + done.cost);
-    leave(id, m, done, leaves_batch(response));
-    if (options_.serial) turns_.leave();
-    if (!done.error) return grpc::Status::OK;
-    spdlog::warn("{}: {}", name_of(m), *done.error);
-    return {grpc::StatusCode::INTERNAL, *done.error};
-}
-
-call_rules::call_id service::arrive(
-    method m, const google::protobuf::Message& request, const grpc::ServerContext& context) {
+std::optional<incoming> service::arrive(
+    std::string_view path, grpc::ByteBuffer bytes, grpc::Status& why) {
     const auto now = std::chrono::steady_clock::now();
-    const std::lock_guard lock{mutex_};
-    auto& checker = shard_.checker();
-    for (const auto& [id, other] : open_) {
-        if (other->IsCancelled()) checker.give_up(id);
+    const auto found = by_path_.find(path);
+    if (found == by_path_.end()) {
+        why = {grpc::StatusCode::UNIMPLEMENTED, "no method " + std::string{path}};
+        return std::nullopt;
     }
-    const auto id = checker.begin(m, index_in(request));
-    open_.emplace(id, &context);
-    if (m == method::decode) shard_.gaps().arrived(now);
-    if (m == method::prefill) shard_.gaps().interrupt();
-    if (record_.is_open()) record(m, request);
-    return id;
+    incoming call;
+    call.what = found->second.what;
+    call.request = found->second.make();
+    const auto parsed =
+        grpc::GenericDeserialize<grpc::ProtoBufferReader, google::protobuf::Message>(
+            &bytes, call.request.get());
+    if (!parsed.ok()) {
+        why = parsed;
+        return std::nullopt;
+    }
+    const std::lock_guard lock{mutex_};
+    call.id = shard_.checker().begin(call.what, index_in(*call.request));
+    if (call.what == method::decode) shard_.gaps().arrived(now);
+    if (call.what == method::prefill) shard_.gaps().interrupt();
+    if (record_.is_open()) record(call.what, *call.request);
+    return call;
+}
+
+reply service::run(const incoming& call) {
+    return by_method_.at(call.what)->run(*call.request);
 }
 
 template <class Request, class Response>
-outcome service::run(
-    method m,
-    const body<Request, Response>& work,
-    const Request& request,
-    Response& response,
-    std::optional<fault>& wrong) {
+reply service::run(method m, const body<Request, Response>& work, const Request& request) {
     const std::lock_guard lock{mutex_};
-    wrong = faults_.next(m);
+    const auto wrong = faults_.next(m);
     if (wrong) {
         const auto kind = fault_names[static_cast<std::size_t>(wrong->kind)];
         spdlog::info("fault: {} {}", name_of(m), kind);
     }
     if (wrong && wrong->kind == fault_kind::crash) crash_(shard_.report());
-    const bool fails =
-        wrong && (wrong->kind == fault_kind::fail || wrong->kind == fault_kind::hang);
+    reply answer;
+    answer.hangs = wrong && wrong->kind == fault_kind::hang;
+    const bool fails = answer.hangs || (wrong && wrong->kind == fault_kind::fail);
+    Response response;
     if (!fails || m == method::prefill || m == method::decode) {
-        return work(request, response, wrong);
+        answer.done = work(request, response, wrong);
+    } else {
+        answer.done.error = wrong->text;
     }
-    outcome out;
-    out.error = wrong->text;
-    return out;
+    answer.goes_on = leaves_batch(response);
+    if (!answer.done.error) answer.bytes = write(response, wrong);
+    return answer;
 }
 
-void service::leave(call_rules::call_id id, method m, const outcome& done, bool goes_on) {
+void service::leave(const incoming& call, const reply& answer) {
     const std::lock_guard lock{mutex_};
-    if (done.after) done.after();
-    if (done.error) shard_.count_failure(m);
-    shard_.checker().end(id);
-    open_.erase(id);
-    if (m != method::decode) return;
+    if (answer.done.after) answer.done.after();
+    if (answer.done.error) {
+        shard_.count_failure(call.what);
+        spdlog::warn("{}: {}", name_of(call.what), *answer.done.error);
+    }
+    shard_.checker().end(call.id);
+    if (call.what != method::decode) return;
     // The stamp is taken before the answer is written: a thread that loses the processor while
     // it writes would otherwise see no gap at all.
-    if (goes_on) {
+    if (answer.goes_on) {
         shard_.gaps().answered(std::chrono::steady_clock::now());
     } else {
         shard_.gaps().interrupt();
     }
+}
+
+void service::give_up(call_rules::call_id id) {
+    const std::lock_guard lock{mutex_};
+    shard_.checker().give_up(id);
 }
 
 void service::record(method m, const google::protobuf::Message& request) {

@@ -1,12 +1,10 @@
 #include "shard_sim/command_line.hpp"
 #include "shard_sim/fault.hpp"
 #include "shard_sim/gap_meter.hpp"
-#include "shard_sim/turnstile.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <sstream>
-#include <thread>
 #include <vector>
 
 using namespace truffula::shard_sim;
@@ -89,21 +87,6 @@ TEST_CASE("gap meter: measures answers to the next Decode", "[shard_sim]") {
     CHECK(s.median == Approx(50.0));
     CHECK(s.p99 == Approx(99.0));
     CHECK(s.max == Approx(100.0));
-}
-
-TEST_CASE("turnstile: lets through in order, one at a time", "[shard_sim][mt]") {
-    turnstile t;
-    std::vector<std::uint64_t> order;  // guarded by the turnstile
-    std::vector<std::thread> threads;
-    for (std::uint64_t i = 8; i-- > 0;) {
-        threads.emplace_back([&, i] {
-            t.pass(i);
-            order.push_back(i);
-            t.leave();
-        });
-    }
-    for (auto& thread : threads) thread.join();
-    CHECK(order == std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7});
 }
 
 TEST_CASE("command line: reads every kind of option", "[shard_sim]") {
