@@ -50,6 +50,8 @@ def test_serves_until_it_is_interrupted_and_leaves_nothing_behind(tmp_path):
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # As a terminal has it: a shell starts its background jobs with the signal ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         text = (tmp_path / "out").read_text
