@@ -108,9 +108,9 @@ void call_loop::handle(const event& what, bool ok) {
             return;
         case event::kind::read:
             if (ok) return arrived(call);
-            // It was cancelled before its message came.
-            call.has_ended = true;
-            return release(call);
+            call.stream.Finish(
+                {grpc::StatusCode::INTERNAL, "no message"}, call.tag(event::kind::answered));
+            return;
         case event::kind::answered: call.has_ended = true; return release(call);
         case event::kind::done:
             call.is_done = true;

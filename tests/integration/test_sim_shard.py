@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from harness import SimGroup
-from processes import binary, free_port
+from processes import binary, free_port, wait_until
 from shard_rpc import Blocks, ShardClient, batch, pb, request
 
 DEADLINE = grpc.StatusCode.DEADLINE_EXCEEDED
@@ -124,6 +124,31 @@ def test_calls_cost_time_one_after_the_other(sims, connect):
     client.decode(kept)
     assert time.monotonic() - begin >= 0.12
     assert download.done()
+
+
+def test_calls_are_served_in_the_order_in_which_they_came(sims, connect):
+    client = connect(sims(options=["--download-us", 5_000]).shards[0])
+    served = []
+    for name in "abcdefgh":
+        one = pb.DownloadAdapterRequest(adapter_parameters=pb.AdapterParameters(adapter_ids=[name]))
+        call = client.stub.DownloadAdapter.future(one)
+        call.add_done_callback(lambda _, name=name: served.append(name))
+    wait_until(lambda: len(served) == 8, "all are served")
+    assert "".join(served) == "abcdefgh"
+
+
+def test_what_is_no_call_is_refused(sims, connect):
+    shard = sims().shards[0]
+    with grpc.insecure_channel(shard.target) as channel:
+
+        def code(method: str, messages: list[bytes]) -> grpc.StatusCode:
+            call = channel.stream_unary(f"/generate.v1.LoraxService/{method}")
+            return failure(lambda: call(iter(messages), timeout=5)).code()
+
+        assert code("Info", []) == grpc.StatusCode.INTERNAL
+        assert code("Info", [b"\xff\xff"]) == grpc.StatusCode.INTERNAL
+        assert code("Train", [b""]) == grpc.StatusCode.UNIMPLEMENTED
+    connect(shard)
 
 
 def test_overlapping_calls_do_not_wait(sims, connect):
