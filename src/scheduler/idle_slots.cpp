@@ -1,15 +1,10 @@
 #include "truffula/scheduler/idle_slots.hpp"
 
+#include "scheduler/summed_times.hpp"
+
 #include <utility>
 
 namespace truffula::scheduler {
-namespace {
-
-std::chrono::microseconds whole_microseconds(idle_slots::time_point t) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
-}
-
-}  // namespace
 
 void idle_slots::note(adapter::adapter_key key, std::optional<time_point> since) {
     if (key >= since_.size()) {
@@ -30,7 +25,7 @@ void idle_slots::note(adapter::adapter_key key, std::optional<time_point> since)
 }
 
 idle_slots::duration idle_slots::waited(time_point now) const {
-    return whole_microseconds(now) * static_cast<duration::rep>(count_) - sum_;
+    return scheduler::waited(count_, sum_, now);
 }
 
 }  // namespace truffula::scheduler

@@ -1,4 +1,5 @@
 // Who could join the running batch, and whether that is worth a prefill now.
+#include "scheduler/summed_times.hpp"
 #include "truffula/scheduler/scheduler_state.hpp"
 
 #include <algorithm>
@@ -13,18 +14,8 @@ constexpr auto any_number = std::numeric_limits<std::size_t>::max();
 /// one by one, and most are given back sooner than the next one is needed: a few do.
 constexpr std::size_t kept_part = 16;
 
-std::chrono::microseconds whole_microseconds(time_point t) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch());
-}
-
 std::uint64_t tokens_of(const entry& e) {
     return std::uint64_t{e.what->input_length} + e.what->stopping.max_new_tokens;
-}
-
-/// What `count` requests have waited together that may be scheduled since `open_since` (a sum).
-steady_clock::duration waited(
-    std::size_t count, std::chrono::microseconds open_since, time_point now) {
-    return whole_microseconds(now) * static_cast<steady_clock::rep>(count) - open_since;
 }
 
 }  // namespace
@@ -49,7 +40,7 @@ waiting_now scheduler_state::who_waits(time_point now) const {
     const auto pooled = pooled_[0].size() + pooled_[1].size();
     waiting_now all;
     all.count = open_count_;
-    all.waited = waited(open_count_, open_since_, now);
+    all.waited = scheduler::waited(open_count_, open_since_, now);
     all.blocked = where_.size() - open_count_ - pooled;
     count_slots(all, now);
     return all;
@@ -61,7 +52,7 @@ waiting_now scheduler_state::who_waits_within_share(time_point now) const {
     const auto& of = shares_.within();
     waiting_now within;
     within.count = of.open;
-    within.waited = waited(of.open, of.open_since, now);
+    within.waited = scheduler::waited(of.open, of.open_since, now);
     within.blocked = of.waiting - of.open;
     within.running = of.running;
     count_slots(within, now);

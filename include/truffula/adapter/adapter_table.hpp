@@ -188,6 +188,7 @@ public:
 
     /// How many adapters are in each state, in the order of the enum.
     std::vector<std::size_t> count_by_state() const;
+
     /// Whether its slot can become another's: not the base model, preloaded or pinned.
     bool may_leave(adapter_key key) const;
 
