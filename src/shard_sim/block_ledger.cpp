@@ -69,7 +69,8 @@ void block_ledger::check_slots(
     bool right =
         claim.slots.size() >= needed && claim.slots.size() <= claim.blocks.size() * block_size_;
     for (std::size_t i = 0; right && i < claim.slots.size(); ++i) {
-        right = claim.slots[i] == claim.blocks[i / block_size_] * block_size_ + i % block_size_;
+        const std::size_t block = claim.blocks[i / block_size_];
+        right = claim.slots[i] == block * block_size_ + i % block_size_;
     }
     if (!right) log.add(violation::slots_wrong, "request " + std::to_string(claim.request_id));
 }

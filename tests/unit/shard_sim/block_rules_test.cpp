@@ -57,6 +57,13 @@ TEST_CASE("block rules: layout of one request", "[shard_sim]") {
         d.prefill(batch_of(1, {wrong}));
         CHECK(d.only(violation::slots_wrong));
     }
+    SECTION("slots beyond what 32 bits count") {
+        // 2^28 * 16 is 2^32: the slots given begin at 0 again.
+        d.prefill(batch_of(1, {on_blocks(request(1, 5, 12), {1U << 28})}));
+        CHECK(d.count(violation::block_out_of_range) == 1);
+        CHECK(d.count(violation::slots_wrong) == 1);
+        CHECK(d.total() == 2);
+    }
     SECTION("exactly the slots needed") {
         auto right = on_blocks(request(1, 5, 20), {3, 4});
         right.mutable_slots()->Truncate(24);
