@@ -21,8 +21,9 @@ std::string shown(std::string_view value) {
 
 result<std::chrono::milliseconds> read_deadline(std::string_view value) {
     std::int64_t ms = 0;
-    const auto* const end = value.data() + value.size();
-    const auto read = std::from_chars(value.data(), end, ms);
+    const auto* const begin = value.data();
+    const auto* const end = begin + value.size();
+    const auto read = std::from_chars(begin, end, ms);
     const bool is_number = read.ec == std::errc{} && read.ptr == end;
     if (is_number && ms >= 1 && ms <= longest_deadline) return std::chrono::milliseconds{ms};
     const auto* why = is_number && ms < 1 ? "; a deadline in the past cannot be met" : "";

@@ -18,8 +18,8 @@ public:
     using time_point = std::chrono::steady_clock::time_point;
 
     /// \param poll may call the other functions.
-    busy_poller(boost::asio::any_io_executor ex, std::function<void()> poll)
-        : timer_(std::move(ex)), poll_(std::move(poll)) {}
+    busy_poller(const boost::asio::any_io_executor& ex, std::function<void()> poll)
+        : timer_(ex), poll_(std::move(poll)) {}
 
     /// Polls from the one time until the other; replaces what was asked for before.
     void poll_between(time_point from, time_point until);

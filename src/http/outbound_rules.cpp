@@ -51,6 +51,7 @@ bool is_in_any(const Networks& networks, const Address& address) {
 bool is_public_v4(const ip::address_v4& address) {
     static const auto networks = [] {
         std::vector<ip::network_v4> all;
+        all.reserve(reserved_v4.size());
         for (const auto* text : reserved_v4) all.push_back(ip::make_network_v4(text));
         return all;
     }();
@@ -61,6 +62,7 @@ bool is_public_v6(const ip::address_v6& address) {
     static const auto global = ip::make_network_v6("2000::/3");
     static const auto networks = [] {
         std::vector<ip::network_v6> all;
+        all.reserve(reserved_v6.size());
         for (const auto* text : reserved_v6) all.push_back(ip::make_network_v6(text));
         return all;
     }();

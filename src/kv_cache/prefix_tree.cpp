@@ -216,7 +216,7 @@ bool prefix_tree::sweep(std::vector<std::uint32_t>& free) {
 }
 
 void prefix_tree::add(std::uint32_t block, std::uint32_t parent, const std::uint32_t* tokens) {
-    std::copy_n(tokens, block_size_, tokens_.begin() + std::size_t{block} * block_size_);
+    std::copy_n(tokens, block_size_, tokens_.data() + std::size_t{block} * block_size_);
     auto& bucket = buckets_[bucket_of(parent, tokens)];
     auto& first = first_child_of(parent);
     nodes_[block] = {};

@@ -60,7 +60,7 @@ std::variant<batch_room::reservation, wait_reason> batch_room::take(
     if (!now) return wait_reason::prefill_budget;
     reservation out;
     if (blocks_) out.blocks = blocks_->allocate(request, offer);
-    if (*now < to_compute) out.chunk_len = *now;
+    if (*now < to_compute) out.chunk_len = now;
     joining_.add(*now, output);
     return out;
 }

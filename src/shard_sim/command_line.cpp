@@ -192,6 +192,13 @@ void take_adapters(const raw_options& raw, adapter_options& out) {
     out.too_large.insert(raw.too_large.begin(), raw.too_large.end());
 }
 
+fault read_fault(const std::string& text) {
+    std::string why;
+    const auto read = parse_fault(text, why);
+    if (!read) throw CLI::ValidationError("--fault " + text + ": " + why);
+    return *read;
+}
+
 void take(const raw_options& raw, options& out) {
     using us = cost_options::duration;
     out.costs.prefill_base = us{raw.prefill_base};
@@ -205,12 +212,7 @@ void take(const raw_options& raw, options& out) {
     out.serial = !raw.overlap;
     out.model.supports_generation = !raw.no_generation;
     take_adapters(raw, out.adapters);
-    for (const auto& text : raw.faults) {
-        std::string why;
-        const auto f = parse_fault(text, why);
-        if (!f) throw CLI::ValidationError("--fault " + text + ": " + why);
-        out.faults.push_back(*f);
-    }
+    for (const auto& text : raw.faults) out.faults.push_back(read_fault(text));
     if (raw.overlap && raw.serial)
         throw CLI::ValidationError("--serial and --overlap exclude each other");
     if (out.model.rank >= out.model.world)

@@ -22,8 +22,9 @@ bool parse_calls(std::string_view text, fault& out) {
     }
     const bool open = text.ends_with('+');
     if (open) text.remove_suffix(1);
-    const auto* end = text.data() + text.size();
-    const auto [stop, ec] = std::from_chars(text.data(), end, out.first);
+    const auto* begin = text.data();
+    const auto* end = begin + text.size();
+    const auto [stop, ec] = std::from_chars(begin, end, out.first);
     if (ec != std::errc{} || stop != end || out.first == 0) return false;
     out.last = open ? all : out.first;
     return true;

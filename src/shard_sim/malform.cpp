@@ -1,5 +1,7 @@
 #include "shard_sim/malform.hpp"
 
+#include <utility>
+
 namespace truffula::shard_sim {
 namespace {
 
@@ -36,8 +38,8 @@ void spoil_first(fault_kind kind, wire::Generation& first, step& answer) {
             first.mutable_generated_text()->set_generated_tokens(0);
             break;
         case fault_kind::duplicate_id: {
-            const auto copy = first;
-            answer.generations.push_back(copy);
+            auto copy = first;
+            answer.generations.push_back(std::move(copy));
             break;
         }
         case fault_kind::missing_id: answer.generations.erase(answer.generations.begin()); break;

@@ -161,7 +161,7 @@ void service::record(method m, const google::protobuf::Message& request) {
     google::protobuf::util::JsonPrintOptions print;
     print.preserve_proto_field_names = true;
     if (!google::protobuf::util::MessageToJsonString(request, &text, print).ok()) text = "null";
-    record_ << R"({"method":")" << name_of(m) << R"(","request":)" << text << "}" << std::endl;
+    record_ << R"({"method":")" << name_of(m) << R"(","request":)" << text << "}\n" << std::flush;
 }
 
 void service::add_batch_calls() {

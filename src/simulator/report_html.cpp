@@ -106,6 +106,7 @@ std::string residency(const report& r) {
 
 std::string tenants(const std::vector<group>& groups) {
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(groups.size());
     for (const auto& g : groups) {
         rows.push_back(
             {g.name,

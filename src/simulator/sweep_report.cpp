@@ -139,6 +139,7 @@ void write_sweep_html(std::ostream& to, const std::vector<sweep_point>& points) 
     const auto add_table = [&body](const char* heading, const auto& of) {
         if (of.empty()) return;
         std::vector<std::vector<std::string>> rows;
+        rows.reserve(of.size());
         for (const auto* p : of) rows.push_back(row_of(*p));
         body += std::string{"<h2>"} + heading + "</h2>\n" + table(head_of(*of.front()), rows);
     };

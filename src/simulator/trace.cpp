@@ -28,6 +28,10 @@ error bad(std::string why) {
     return {errc::invalid_config, std::move(why)};
 }
 
+error bad_line(const std::string& name, std::size_t number, const std::string& why) {
+    return bad(name + ":" + std::to_string(number) + ": " + why);
+}
+
 /// The cells of a line of CSV, quotes as RFC 4180 has them; nothing when a quote is not closed.
 std::optional<std::vector<std::string>> split_csv(const std::string& line) {
     std::vector<std::string> cells(1);
@@ -196,9 +200,10 @@ result<trace> read_trace(std::istream& from, const std::string& name, on_bad_lin
             if (!is_json) {
                 columns = split_csv(line).value_or(std::vector<std::string>{});
                 if (std::ranges::find(columns, "time_s") != columns.end()) continue;
-                return bad(
-                    name + ":" + std::to_string(number) +
-                    ": expected JSON lines, or names of columns: "
+                return bad_line(
+                    name,
+                    number,
+                    "expected JSON lines, or names of columns: "
                     "time_s,adapter,tenant,input_tokens,output_tokens");
             }
         }
@@ -206,9 +211,7 @@ result<trace> read_trace(std::istream& from, const std::string& name, on_bad_lin
         if (added) continue;
         const auto why = added.error().detail;
         if (on_bad == on_bad_line::stop) {
-            return bad(
-                name + ":" + std::to_string(number) + ": " + why +
-                " (--on-bad-line skip leaves such lines out)");
+            return bad_line(name, number, why + " (--on-bad-line skip leaves such lines out)");
         }
         r.out.skipped.push_back({number, why});
     }

@@ -19,6 +19,10 @@ using kind = keyword_kind;
 // Schemas in each other when references are followed: counting them is recursive.
 constexpr std::size_t max_chain = 256;
 
+std::string member_of(const std::string& path, const std::string& name) {
+    return path + '.' + name;
+}
+
 class checker {
 public:
     checker(const json& root, const schema_limits& limits) : root_(root), limits_(limits) {}
@@ -32,7 +36,7 @@ public:
         for (const auto& [name, value] : schema.items()) {
             const auto known = find_keyword(name);
             if (!known) continue;
-            if (!check_keyword(*known, value, path + '.' + name, depth)) return false;
+            if (!check_keyword(*known, value, member_of(path, name), depth)) return false;
             if (name == "$ref" && !follow(value, path)) return false;
         }
         return true;
@@ -87,7 +91,7 @@ private:
                 if (!value.is_object()) return fail(path, "must be an object of schemas");
                 for (const auto& [name, inner] : value.items()) {
                     if (wanted == kind::dependencies && are_texts(inner)) continue;
-                    if (!check(inner, path + '.' + name, depth + 1)) return false;
+                    if (!check(inner, member_of(path, name), depth + 1)) return false;
                 }
                 return true;
             default:

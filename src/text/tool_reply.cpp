@@ -114,11 +114,9 @@ bool tool_reply_parser::take_inner(char c, json_char what, tool_delta& out) {
 
 // The key is read: where does its value go?
 void tool_reply_parser::begin_member(tool_delta& out) {
-    if (key_ == "_name" && !name_known_) {
-        member_ = member::name;
-        name_.clear();
-    } else if (key_ == "_name") {
-        member_ = member::skipped;
+    if (key_ == "_name") {
+        member_ = name_known_ ? member::skipped : member::name;
+        if (!name_known_) name_.clear();
     } else if (!name_known_) {
         member_ = member::held;
         if (!held_.empty()) held_ += ',';
