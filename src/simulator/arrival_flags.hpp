@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace CLI {
-class App;
+class App;  // NOLINT(readability-identifier-naming): CLI11's name
 }
 
 namespace truffula::simulator {

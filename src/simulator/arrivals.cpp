@@ -20,8 +20,9 @@ using engine = boost::random::mt19937_64;
 constexpr double longest_length = 1'000'000;
 
 bool read_number(std::string_view text, double& to) {
-    const auto* const end = text.data() + text.size();
-    const auto read = std::from_chars(text.data(), end, to);
+    const auto* const begin = text.data();
+    const auto* const end = begin + text.size();
+    const auto read = std::from_chars(begin, end, to);
     return read.ec == std::errc{} && read.ptr == end && std::isfinite(to);
 }
 
@@ -98,6 +99,7 @@ std::vector<double> popularity(const arrival_options& o) {
 
 std::vector<double> shares(const arrival_options& o) {
     std::vector<double> weights;
+    weights.reserve(o.tenants.size());
     for (const auto& [name, weight] : o.tenants) weights.push_back(weight);
     return weights.empty() ? std::vector<double>{1.0} : weights;
 }

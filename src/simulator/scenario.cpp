@@ -54,7 +54,7 @@ result<config::settings> read_settings(
     for (const auto& [key, value] : options) {
         auto flag = "--" + key;
         std::ranges::replace(flag, '_', '-');
-        arguments.push_back(flag + "=" + value);
+        arguments.push_back(flag.append("=").append(value));
     }
     arguments.emplace_back("--tokenizer-name=none");  // the router insists on one
     auto loaded = config::load(arguments, {});

@@ -170,6 +170,7 @@ summary summarise(const workload& from, const outcome& of, const shard_costs& co
 summary median(const std::vector<summary>& of) {
     const auto middle = [&of](auto figure) {
         std::vector<std::remove_cvref_t<decltype(figure(of.front()))>> values;
+        values.reserve(of.size());
         for (const auto& s : of) values.push_back(figure(s));
         std::ranges::sort(values);
         return values[(values.size() - 1) / 2];

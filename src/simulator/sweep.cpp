@@ -9,7 +9,9 @@ constexpr std::size_t most_points = 10'000;
 
 std::string text_of(const std::vector<router_option>& chosen) {
     std::string text;
-    for (const auto& [key, value] : chosen) text += (text.empty() ? "" : " ") + key + "=" + value;
+    for (const auto& [key, value] : chosen) {
+        text.append(text.empty() ? "" : " ").append(key).append("=").append(value);
+    }
     return text;
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdio>
 #include <ostream>
+#include <ranges>
 
 namespace truffula::simulator {
 namespace {
@@ -32,8 +33,8 @@ std::string fixed(double value, int digits) {
 }
 
 std::vector<std::string> head_of(const sweep_point& p) {
-    std::vector<std::string> head;
-    for (const auto& [key, value] : p.chosen) head.push_back(key);
+    const auto keys = p.chosen | std::views::keys;
+    std::vector<std::string> head(keys.begin(), keys.end());
     for (const auto* name :
          {"TTFT p99 (ms)", "TTFT mean (ms)", "token p99 (ms)", "tokens/s", "Jain", "loads"}) {
         head.emplace_back(name);
@@ -42,8 +43,8 @@ std::vector<std::string> head_of(const sweep_point& p) {
 }
 
 std::vector<std::string> row_of(const sweep_point& p) {
-    std::vector<std::string> row;
-    for (const auto& [key, value] : p.chosen) row.push_back(value);
+    const auto values = p.chosen | std::views::values;
+    std::vector<std::string> row(values.begin(), values.end());
     const auto& s = p.figures;
     for (auto& cell :
          {fixed(s.ttft.p99, 1),
@@ -120,7 +121,9 @@ void write_sweep_html(std::ostream& to, const std::vector<sweep_point>& points) 
     chart.line(x, y, "orange");
     for (const auto& p : points) {
         std::string hint;
-        for (const auto& [key, value] : p.chosen) hint += key + "=" + value + " ";
+        for (const auto& [key, value] : p.chosen) {
+            hint.append(key).append("=").append(value).append(" ");
+        }
         hint += "→ " + show_number(p.figures.tokens_per_second) + " tokens/s, p99 " +
                 show_number(p.figures.ttft.p99) + " ms";
         const bool is_best = p.is_best;
