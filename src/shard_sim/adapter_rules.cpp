@@ -111,8 +111,7 @@ void adapter_rules::use(const wire::Request& request, violation_log& log) const 
     if (!label.empty() && label != named) {
         log.add(
             violation::adapter_mismatch,
-            "request " + std::to_string(request.id()) + " wants '" + named + "', has " +
-                at(label, index));
+            request_name(request.id()) + " wants '" + named + "', has " + at(label, index));
     }
 }
 
@@ -120,7 +119,7 @@ void adapter_rules::use(std::uint32_t index, std::uint64_t request_id, violation
     if (is_fixed(index) || resident_.contains(index)) return;
     log.add(
         violation::adapter_not_loaded,
-        "request " + std::to_string(request_id) + " on index " + std::to_string(index));
+        request_name(request_id) + " on index " + std::to_string(index));
 }
 
 std::uint64_t adapter_rules::epoch_of(std::uint32_t index) const {

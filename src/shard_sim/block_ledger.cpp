@@ -10,7 +10,7 @@ namespace truffula::shard_sim {
 namespace {
 
 std::string about(std::uint64_t request_id, std::uint64_t block) {
-    return "request " + std::to_string(request_id) + ", block " + std::to_string(block);
+    return request_name(request_id) + ", block " + std::to_string(block);
 }
 
 std::uint64_t hash_of(std::uint64_t weights, std::span<const std::uint32_t> tokens) {
@@ -23,7 +23,7 @@ std::uint64_t hash_of(std::uint64_t weights, std::span<const std::uint32_t> toke
 
 void block_ledger::take(const block_claim& claim, violation_log& log) {
     if (claim.blocks.empty()) {
-        log.add(violation::blocks_missing, "request " + std::to_string(claim.request_id));
+        log.add(violation::blocks_missing, request_name(claim.request_id));
         return;
     }
     release(claim.request_id);  // an id used twice is counted elsewhere
@@ -72,7 +72,7 @@ void block_ledger::check_slots(
         const std::size_t block = claim.blocks[i / block_size_];
         right = claim.slots[i] == block * block_size_ + i % block_size_;
     }
-    if (!right) log.add(violation::slots_wrong, "request " + std::to_string(claim.request_id));
+    if (!right) log.add(violation::slots_wrong, request_name(claim.request_id));
 }
 
 void block_ledger::check_cached(const block_claim& claim, violation_log& log) const {

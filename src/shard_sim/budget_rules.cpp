@@ -40,8 +40,7 @@ request_size size_of(const wire::Request& request) {
 
 void budget_rules::warmup(const wire::WarmupRequest& request, violation_log& log) {
     if (request.batch().requests().empty()) {
-        log.add(
-            violation::warmup_without_requests, "batch " + std::to_string(request.batch().id()));
+        log.add(violation::warmup_without_requests, batch_name(request.batch().id()));
     }
     prefill_budget_ = request.max_prefill_tokens();
 }

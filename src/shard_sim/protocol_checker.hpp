@@ -8,6 +8,7 @@
 #include "shard_sim/violations.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,11 +18,14 @@
 
 namespace truffula::shard_sim {
 
+/// Marks a health check, which is outside of all batches.
+inline constexpr auto health_id = std::numeric_limits<std::uint64_t>::max();
+
 /// Watches what a router asks of a shard and what it was answered, and counts each step outside
 /// the protocol. It changes nothing and refuses nothing.
 ///
 /// `begin` and `end` are told as calls arrive and are answered; the others when a call has its
-/// turn. Id 2^64 - 1 marks a health check, which is outside of all batches.
+/// turn.
 /// \threads one at a time.
 class protocol_checker {
 public:

@@ -4,6 +4,14 @@
 
 namespace truffula::shard_sim {
 
+std::string batch_name(std::uint64_t id) {
+    return "batch " + std::to_string(id);
+}
+
+std::string request_name(std::uint64_t id) {
+    return "request " + std::to_string(id);
+}
+
 void violation_log::add(violation v, const std::string& about) {
     ++counts_[static_cast<std::size_t>(v)];
     if (examples_.size() == most_examples) return;

@@ -104,6 +104,10 @@ constexpr std::string_view name_of(violation v) {
 }
 static_assert(name_of(violation::adapter_memory) == "adapter_memory");
 
+/// How sentences about them name a batch, and a request.
+std::string batch_name(std::uint64_t id);
+std::string request_name(std::uint64_t id);
+
 /// Counts violations and keeps a sentence about the first ones.
 class violation_log {
 public:
