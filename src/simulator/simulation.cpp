@@ -1,14 +1,16 @@
 #include "simulator/simulation.hpp"
 
+#include "simulator/modelled_shards.hpp"
+#include "simulator/residency.hpp"
+
 #include <algorithm>
-#include <limits>
 #include <queue>
 #include <utility>
 
 namespace truffula::simulator {
 namespace {
 
-constexpr auto never = time_point::max();
+constexpr auto never = modelled_shards::never;
 constexpr auto begin = time_point{std::chrono::hours{1}};  // times before it can be told, too
 constexpr std::size_t calls_at_once = 64;
 constexpr std::size_t progress_every = 1U << 14U;
@@ -22,9 +24,12 @@ public:
         router_model& router,
         const shard_costs& costs,
         const engine_options& options)
-        : from_(from), router_(router), costs_(costs), options_(options) {
+        : from_(from),
+          router_(router),
+          options_(options),
+          shards_(costs),
+          resident_(from.adapters.size()) {
         out_.requests.resize(from.arrivals.size());
-        resident_since_.resize(from.adapters.size(), never);
     }
 
     outcome run(const std::function<void(double)>& progress) {
@@ -35,22 +40,13 @@ public:
             }
         }
         fail_stuck();
-        for (std::uint32_t a = 0; a < resident_since_.size(); ++a) end_residence(a);
+        out_.residences = resident_.finish(since_start());
         out_.states.finish(since_start());
         return std::move(out_);
     }
 
 private:
     enum class step : std::uint8_t { none, prefill, decode };
-
-    struct open_call {
-        time_point end;
-        std::uint64_t order;
-        adapter_call what;
-        bool operator>(const open_call& other) const {
-            return std::pair{end, order} > std::pair{other.end, other.order};
-        }
-    };
 
     /// Requests that got their last token at the same time.
     struct cohort {
@@ -64,7 +60,7 @@ private:
         const auto arrival = next_arrival_ < from_.arrivals.size()
                                  ? begin + from_.arrivals[next_arrival_].at
                                  : never;
-        const auto call = calls_.empty() ? never : calls_.top().end;
+        const auto call = shards_.next_end();
         const auto next = std::min({arrival, call, step_end_});
         const auto deadline = router_.next_deadline(now_).value_or(never);
         if (next == never && deadline == never) return false;
@@ -90,9 +86,8 @@ private:
     }
 
     void finish_call() {
-        const auto call = calls_.top().what;
-        calls_.pop();
-        if (call.kind == adapter::call_kind::load) resident_since_[call.adapter] = now_;
+        const auto call = shards_.take_ended();
+        if (call.kind == adapter::call_kind::load) resident_.loaded(call.adapter, since_start());
         router_.finished(call, now_);
         is_changed_ = true;
     }
@@ -182,22 +177,18 @@ private:
     /// Starts the Prefill of a batch; false if it is empty.
     bool prefill(std::span<const request_index> batch) {
         if (batch.empty()) return false;
-        auto cost = costs_.prefill_base;
-        for (const auto r : batch) {
-            out_.requests[r].joined = since_start();
-            cost += costs_.prefill_token * from_.arrivals[r].input_tokens;
-        }
+        for (const auto r : batch) out_.requests[r].joined = since_start();
         prefilling_ = copy(batch);
         ++out_.prefills;
         is_changed_ = true;
-        start(step::prefill, cost);
+        start(step::prefill, shards_.prefill_cost(from_, batch));
         return true;
     }
 
     void decode() {
         ++out_.decodes;
         out_.decoded_sequences += running_;
-        start(step::decode, costs_.decode_base + costs_.decode_sequence * running_);
+        start(step::decode, shards_.decode_cost(running_));
         if (!std::exchange(has_stepped_, true)) is_changed_ = true;
         if (!router_.chooses_before_decode()) planned_ = copy(router_.joining_batch(now_));
         if (!planned_.empty()) is_changed_ = true;
@@ -206,15 +197,8 @@ private:
     void start(step what, duration cost) {
         step_ = what;
         step_begin_ = now_;
-        step_end_ = occupy(now_ + options_.call_gap + filter_gap_, cost);
+        step_end_ = shards_.step(now_ + options_.call_gap + filter_gap_, cost);
         filter_gap_ = duration{0};
-    }
-
-    /// When the shards have done a call that reaches them at `at`.
-    time_point occupy(time_point at, duration cost) {
-        if (costs_.overlap) return at + cost;
-        shards_free_ = std::max(at, shards_free_) + cost;
-        return shards_free_;
     }
 
     /// After each event: what the idle loop and the caller of adapter calls would do now.
@@ -240,28 +224,12 @@ private:
             has_stepped_ = false;
             for (const auto& c : due_) {
                 ++out_.adapter_calls[static_cast<std::size_t>(c.kind)];
-                if (c.kind == adapter::call_kind::offload) end_residence(c.adapter);
-                calls_.push(
-                    {occupy(now_ + options_.adapter_call_gap, cost_of(c)), next_order_++, c});
+                if (c.kind == adapter::call_kind::offload) {
+                    resident_.offloaded(c.adapter, since_start());
+                }
+                shards_.call(c, now_ + options_.adapter_call_gap);
             }
         }
-    }
-
-    duration cost_of(const adapter_call& c) const {
-        if (c.adapter == 0) return duration{0};
-        switch (c.kind) {
-            case adapter::call_kind::download: return costs_.download;
-            case adapter::call_kind::load: return costs_.load;
-            case adapter::call_kind::offload: return costs_.offload;
-        }
-        return duration{0};
-    }
-
-    void end_residence(std::uint32_t adapter) {
-        auto& since = resident_since_[adapter];
-        if (since == never) return;
-        out_.residences.push_back({adapter, since - begin, since_start()});
-        since = never;
     }
 
     void fail(failure f) {
@@ -286,8 +254,9 @@ private:
 
     const workload& from_;
     router_model& router_;
-    const shard_costs& costs_;
     const engine_options& options_;
+    modelled_shards shards_;
+    residency resident_;
     outcome out_;
 
     time_point now_ = begin;
@@ -299,7 +268,6 @@ private:
     time_point step_begin_;
     time_point step_end_ = never;
     duration filter_gap_{0};  // of the FilterBatch before the next step
-    time_point shards_free_ = begin;
     std::vector<request_index> prefilling_;
     std::vector<request_index> planned_;  // join after the Decode under way
 
@@ -310,10 +278,7 @@ private:
     std::vector<cohort> cohorts_;  // of all that run
 
     std::vector<adapter_call> due_;
-    std::priority_queue<open_call, std::vector<open_call>, std::greater<>> calls_;
-    std::uint64_t next_order_ = 0;
     bool has_stepped_ = true;  // since the last adapter call
-    std::vector<time_point> resident_since_;
 };
 
 }  // namespace
