@@ -1,5 +1,6 @@
 #include "shard_sim/call_loop.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -38,6 +39,7 @@ struct call_loop::open_call {
     grpc::GenericServerContext context;
     grpc::GenericServerAsyncReaderWriter stream{&context};
     grpc::ByteBuffer bytes;
+    time_point came{};
     std::optional<incoming> call;
     reply answer;
     bool has_ended = false;  // answered, or never to be
@@ -103,6 +105,7 @@ void call_loop::handle(const event& what, bool ok) {
     auto& call = *what.call;
     switch (what.what) {
         case event::kind::accepted:
+            call.came = std::chrono::steady_clock::now();
             call.stream.Read(&call.bytes, call.tag(event::kind::read));
             accept();
             return;
@@ -139,8 +142,8 @@ void call_loop::begin_next() {
 }
 
 void call_loop::begin(open_call& call) {
-    // Our own work is a part of what the call is to cost.
-    const auto begun = std::chrono::steady_clock::now();
+    // What gRPC and we do to read it is a part of what the call is to cost.
+    const auto begun = is_serial_ ? std::max(call.came, last_answer_) : call.came;
     is_busy_ = is_serial_;
     call.answer = calls_.run(*call.call);
     if (call.answer.hangs) return;  // with its turn, if there are turns
