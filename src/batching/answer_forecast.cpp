@@ -20,7 +20,7 @@ std::optional<answer_forecast::window> answer_forecast::next() const {
     std::ranges::sort(sorted);
     const auto usual = sorted[remembered / 2];
     const auto spread = sorted[remembered - 1 - ignored] - sorted[ignored];
-    if (spread > busy_poll_ / 2 || usual < shortest_step * busy_poll_) return std::nullopt;
+    if (spread > busy_poll_ || usual < shortest_step * busy_poll_) return std::nullopt;
     return window{usual - busy_poll_ * 3 / 4, usual + busy_poll_ / 4};
 }
 

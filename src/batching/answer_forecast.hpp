@@ -30,8 +30,7 @@ public:
 
     /// Three quarters of the window lie before the usual time: the timer that begins it wakes a
     /// thread, too. None: before enough answers came, when the last ones came at times that differ
-    /// by more than half a window (a few apart), or when the window were more than 1/20 of the
-    /// step.
+    /// by more than a window (a few apart), or when the window were more than 1/20 of the step.
     std::optional<window> next() const;
 
 private:
