@@ -98,6 +98,18 @@ json read_report(const std::string& file) {
     return json::parse(in);
 }
 
+/// Shards have machines of their own. Here each core would wake the next process where it runs
+/// itself, and the shard's next call wait behind the tokens of the last.
+struct places {
+    std::vector<int> shard;
+    std::vector<int> rest;
+};
+
+places share_out(const std::vector<int>& processors) {
+    if (processors.size() < 2) return {processors, processors};
+    return {{processors.back()}, {processors.begin(), processors.end() - 1}};
+}
+
 struct real_run {
     summary figures;
     duration gap{0};  ///< Mean time from a step's end on the shard to the next one's begin.
@@ -127,17 +139,20 @@ duration mean_gap(const std::string& metrics, const workload& requests, const sh
 real_run run_real(
     const workload& requests,
     const shard_costs& costs,
-    const std::vector<router_option>& settings) {
+    const std::vector<router_option>& settings,
+    const places& on) {
     const temporary_folder folder;
     const auto report = (folder / "report.json").string();
     outcome happened;
     real_run done;
     {
         const auto socket = (folder / "shard").string();
+        run_on(on.shard);
         const child shard{
             sibling("truffula-shard-sim"),
             shard_arguments(costs, socket, report),
             folder / "shard.log"};
+        run_on(on.rest);
         const router r{folder, socket + "-0", router_arguments(settings)};
         happened = replay(r.port(), requests, patience);
         done.gap = mean_gap(http_get(r.port(), "/metrics"), requests, costs);
@@ -191,6 +206,7 @@ figures run_simulated(const workload& requests, const scenario& modelled) {
 void run(const options& o) {
     std::vector<router_option> own;
     for (const auto& text : o.settings) own.push_back(read_router_option(text).value());
+    const auto on = share_out(processors());
     const auto settings = overlaid(settings_w(!o.is_serial), own);
     scenario modelled;
     modelled.settings = read_settings("", settings).value();
@@ -207,7 +223,7 @@ void run(const options& o) {
             auto arrivals = workload_w(rate);
             arrivals.seconds = o.seconds;
             const auto requests = make_arrivals(arrivals, seed);
-            const auto happened = run_real(requests, modelled.costs, settings);
+            const auto happened = run_real(requests, modelled.costs, settings, on);
             real.push_back(figures_of(happened.figures));
             modelled.call_gap.reset();
             simulated.push_back(run_simulated(requests, modelled));

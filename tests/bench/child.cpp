@@ -13,6 +13,7 @@
 #include <ctime>
 #include <fcntl.h>
 #include <fstream>
+#include <sched.h>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -119,6 +120,27 @@ void child::check_alive() {
     ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT);
     if (info.si_pid == pid_) {
         throw std::runtime_error(program_.string() + " ended:\n" + text_of(log_));
+    }
+}
+
+std::vector<int> processors() {
+    cpu_set_t allowed;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+        throw std::runtime_error("cannot tell which processors there are");
+    }
+    std::vector<int> found;
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &allowed)) found.push_back(i);
+    }
+    return found;
+}
+
+void run_on(const std::vector<int>& processors) {
+    cpu_set_t wanted;
+    CPU_ZERO(&wanted);
+    for (const auto i : processors) CPU_SET(i, &wanted);
+    if (::sched_setaffinity(0, sizeof wanted, &wanted) != 0) {
+        throw std::runtime_error("cannot choose processors");
     }
 }
 

@@ -39,6 +39,12 @@ private:
     std::filesystem::path log_;
 };
 
+/// The processors that this thread may run on, by number.
+std::vector<int> processors();
+
+/// This thread, and the threads and programs that it starts from now on, run on these only.
+void run_on(const std::vector<int>& processors);
+
 /// A program in the folder of this one.
 std::filesystem::path sibling(std::string_view name);
 std::filesystem::path this_program();
