@@ -15,6 +15,20 @@ namespace {
 
 constexpr std::string_view lorax_program = "lorax-router";
 
+std::optional<std::string> first_repeated(std::vector<std::string> names) {
+    std::ranges::sort(names);
+    const auto found = std::ranges::adjacent_find(names);
+    if (found == names.end()) return std::nullopt;
+    return *found;
+}
+
+std::vector<std::string> tenants_of(const std::vector<std::string>& weights) {
+    std::vector<std::string> names;
+    names.reserve(weights.size());
+    for (const auto& text : weights) names.push_back(read_weight(text).value().first);
+    return names;
+}
+
 /// What no single option can tell.
 std::optional<error> contradiction(const loaded& l) {
     const auto& s = l.values;
@@ -49,6 +63,17 @@ std::optional<error> contradiction(const loaded& l) {
                 " adapters; must be fewer than max_active_adapters (" +
                 std::to_string(s.adapters.max_active_adapters) + ", " +
                 where("adapters.max_active_adapters") + "), or no other adapter is ever served"};
+    }
+    if (const auto twice = first_repeated(s.adapters.pinned)) {
+        return error{
+            errc::invalid_config,
+            where("adapters.pinned") + ": pinned: found " + *twice + " twice; name it once"};
+    }
+    if (const auto twice = first_repeated(tenants_of(s.scheduling.tenant_weights))) {
+        return error{
+            errc::invalid_config,
+            where("scheduling.tenant_weights") + ": tenant_weights: found two weights of " +
+                *twice + "; give it one"};
     }
     if (s.adapters.adapter_backoff_s > s.adapters.adapter_max_backoff_s) {
         return error{

@@ -12,6 +12,10 @@ constexpr T most = std::numeric_limits<T>::max();
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
+/// The Warmup message holds a batch of the longest prompts, text of 12 bytes for each token: with
+/// more it would be longer than a message may be (64 MiB).
+constexpr u32 most_prompt_tokens = 4'000'000;
+
 /// `unix:///path` or `tcp://host:port`.
 bool is_shard_address(std::string_view text) {
     constexpr std::string_view unix_root = "unix:///";
@@ -76,9 +80,9 @@ void add_shard(option_table& t) {
 
 void add_batching(option_table& t) {
     t.section("batching");
-    t.number<u32>("max_input_length", FIELD(batching, max_input_length), 1, most<u32>, "tokens", "Longest prompt");
+    t.number<u32>("max_input_length", FIELD(batching, max_input_length), 1, most_prompt_tokens, "tokens", "Longest prompt");
     t.number<u32>("max_total_tokens", FIELD(batching, max_total_tokens), 2, most<u32>, "tokens", "Longest prompt and answer together");
-    t.number<u32>("max_batch_prefill_tokens", FIELD(batching, max_batch_prefill_tokens), 1, most<u32>, "tokens", "Prompt tokens of one prefill");
+    t.number<u32>("max_batch_prefill_tokens", FIELD(batching, max_batch_prefill_tokens), 1, most_prompt_tokens, "tokens", "Prompt tokens of one prefill");
     t.number<u32>("max_batch_total_tokens", FIELD(batching, max_batch_total_tokens), 1, most<u32>, "tokens", "Tokens of all running requests; not given: what the shards support");
     t.number<u32>("max_batch_size", FIELD(batching, max_batch_size), 1, most<u32>, "requests", "Most requests running at once; not given: no limit but tokens");
     t.number<u64>("max_waiting_tokens", FIELD(batching, max_waiting_tokens), 0, most<u64>, "decode steps", "After so many steps waiting requests join in any case");

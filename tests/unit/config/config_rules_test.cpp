@@ -59,6 +59,24 @@ TEST_CASE("config: tenants' weights are a mapping, above 0", "[config]") {
     CHECK_FALSE(load(with({"--tenant-weights", "=1"}), {}));
 }
 
+TEST_CASE("config: a tenant has one weight", "[config]") {
+    const std::vector<std::string> two{"--tenant-weights", "acme=4", "--tenant-weights"};
+    auto others = two;
+    others.emplace_back("acm=4");
+    CHECK(load(with(others), {}));
+    auto same = two;
+    same.emplace_back("acme=5");
+    const auto refused = load(with(same), {});
+    REQUIRE_FALSE(refused);
+    CHECK(has(refused.error().detail, "tenant_weights: found two weights of acme; give it one"));
+}
+
+TEST_CASE("config: an adapter is pinned once", "[config]") {
+    const auto refused = load(with({"--pinned", "a", "--pinned", "b", "--pinned", "a"}), {});
+    REQUIRE_FALSE(refused);
+    CHECK(has(refused.error().detail, "pinned: found a twice; name it once"));
+}
+
 TEST_CASE("config: pinned adapters leave a slot for others", "[config]") {
     const std::vector<std::string> two{"--pinned", "a", "--pinned", "b", "--max-active-adapters"};
     auto fits = two;

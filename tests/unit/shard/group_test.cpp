@@ -2,7 +2,9 @@
 #include "shard/group.hpp"
 
 #include "generate.pb.h"
+#include "shard/messages.hpp"
 #include "support/run_coro.hpp"
+#include "truffula/shard/transport.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <catch2/catch.hpp>
@@ -313,6 +315,11 @@ TEST_CASE("group: the smallest total of the warm-up counts", "[shard]") {
         const auto none = co_await w.group->warm_up(limits, 1s);  // empty answers
         CHECK_FALSE(none.value());
     });
+}
+
+TEST_CASE("group: the longest prompts that settings allow fit into a Warmup", "[shard]") {
+    const shard::warmup_limits most{4'000'000, 4'000'000, 5'000'000};
+    CHECK(shard::warmup_message(most).size() < shard::transport_options{}.max_message_bytes);
 }
 
 TEST_CASE("group: polls every shard", "[shard]") {
