@@ -24,4 +24,10 @@ std::optional<answer_forecast::window> answer_forecast::next() const {
     return window{usual - busy_poll_ * 3 / 4, usual + busy_poll_ / 4};
 }
 
+std::optional<answer_forecast::window> answer_forecast::next_filter() const {
+    if (filter_took_ >= busy_poll_ || count_ == 0) return std::nullopt;
+    if (last_[(count_ - 1) % remembered] < shortest_step * busy_poll_) return std::nullopt;
+    return window{duration::zero(), busy_poll_};
+}
+
 }  // namespace truffula::batching

@@ -64,4 +64,27 @@ TEST_CASE("answer forecast: no windows without busy polling", "[batching]") {
     answer_forecast f{0us};
     for (int i = 0; i < 7; ++i) f.answered(10ms);
     CHECK_FALSE(f.next());
+    CHECK_FALSE(f.next_filter());
+}
+
+TEST_CASE(
+    "answer forecast: a FilterBatch is polled for while it is answered at once", "[batching]") {
+    auto f = after({10ms});
+    REQUIRE(f.next_filter());
+    CHECK(f.next_filter()->from == 0us);
+    CHECK(f.next_filter()->until == busy_poll);
+    f.filtered(399us);
+    CHECK(f.next_filter());
+    f.filtered(400us);
+    CHECK_FALSE(f.next_filter());
+    f.filtered(100us);
+    CHECK(f.next_filter());
+}
+
+TEST_CASE("answer forecast: between short steps nobody polls for a FilterBatch", "[batching]") {
+    CHECK_FALSE(answer_forecast{busy_poll}.next_filter());
+    auto f = after({10ms, 7'999us});
+    CHECK_FALSE(f.next_filter());
+    f.answered(8ms);
+    CHECK(f.next_filter());
 }
