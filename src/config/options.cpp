@@ -72,6 +72,10 @@ void add_shard(option_table& t) {
         return true;
     };
     t.text("master_shard_uds_path", FIELD(shard, master_shard_uds_path), "a path", "The same as the path of a Unix socket");
+    t.last().set = [](settings& s, std::string_view value) {
+        s.shard.master_shard_uds_path = value;
+        return !value.empty();
+    };
     t.number<u32>("connect_timeout_s", FIELD(shard, connect_timeout_s), 0, 86'400, "seconds", "How long to wait for shards at start");
     t.number<u32>("call_timeout_s", FIELD(shard, call_timeout_s), 1, 86'400, "seconds", "A shard must answer a step within it");
     t.number<u32>("warmup_timeout_s", FIELD(shard, warmup_timeout_s), 1, 86'400, "seconds", "A shard must warm up within it");

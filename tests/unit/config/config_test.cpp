@@ -114,6 +114,9 @@ TEST_CASE("config: errors name place, what was found and what is allowed", "[con
     CHECK(has(failure(load(with({}), {{"PORT", "x"}})), "environment PORT: port: found `x`"));
     CHECK(has(failure(load(with({"--no-such-option"}), {})), "no-such-option"));
     CHECK(has(failure(load({}, {})), "--tokenizer-name"));
+    CHECK(
+        has(failure(load(with({"--master-shard-uds-path", ""}), {})),
+            "master_shard_uds_path: found ``; allowed: a path"));
     CHECK(has(failure(load(with({"--ngrok"}), {})), "not supported"));
     CHECK(has(failure(load(with({"--config", "/does/not/exist"}), {})), "cannot be read"));
     CHECK(has(failure(load(with({"--config", "/tmp"}), {})), "/tmp: found a folder; give a file"));
