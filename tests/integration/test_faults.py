@@ -233,8 +233,8 @@ def test_a_slow_reader_loses_its_stream_and_nobody_else(sims, routers):
     group = sims(record=False)
     limits = {"--max-total-tokens": 100000, "--max-batch-total-tokens": 200000, "--stream-buffer-kib": 1}
     router = routers(group, limits)
-    # More than the kernel keeps for a socket that nobody reads.
-    body = ask({"max_new_tokens": 90000})
+    # More than the kernel keeps for a socket that nobody reads; alternatives fill it soon.
+    body = ask({"max_new_tokens": 90000, "return_k_alternatives": 50})
     with router.http.stream("/generate_stream", body) as slow:
         wait_until(lambda: "reads too slowly" in router.process.log_text(), "the end of the stream")
         assert generated(router).startswith("@base")
