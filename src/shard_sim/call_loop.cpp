@@ -124,7 +124,7 @@ void call_loop::handle(const event& what, bool ok) {
 
 void call_loop::arrived(open_call& call) {
     grpc::Status why;
-    call.call = calls_.arrive(call.context.method(), std::move(call.bytes), why);
+    call.call = calls_.arrive(call.context.method(), call.bytes, why);
     if (!call.call) {
         call.stream.Finish(why, call.tag(event::kind::answered));
         return;

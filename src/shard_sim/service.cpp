@@ -81,7 +81,7 @@ void service::add(method m, body<Request, Response> work) {
 }
 
 std::optional<incoming> service::arrive(
-    std::string_view path, grpc::ByteBuffer bytes, grpc::Status& why) {
+    std::string_view path, grpc::ByteBuffer& bytes, grpc::Status& why) {
     const auto now = std::chrono::steady_clock::now();
     const auto found = by_path_.find(path);
     if (found == by_path_.end()) {

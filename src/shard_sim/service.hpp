@@ -44,9 +44,10 @@ public:
 
     /// A call of that path came (`/generate.v1.LoraxService/Decode`).
     ///
+    /// \param bytes its message, which is taken
     /// \errors nothing, and in `why` what was wrong: no such method, or no such message.
     std::optional<incoming> arrive(
-        std::string_view path, grpc::ByteBuffer bytes, grpc::Status& why);
+        std::string_view path, grpc::ByteBuffer& bytes, grpc::Status& why);
 
     /// It is its turn. The answer is to go out `done.cost` later, after `leave`.
     reply run(const incoming& call);
