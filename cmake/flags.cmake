@@ -4,7 +4,9 @@ target_compile_options(truffula_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Woverloaded-virtual
     $<$<BOOL:${TRUFFULA_WERROR}>:-Werror>
     # False positives of GCC 12 on coroutine frames and on moves of optional and variant.
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete -Wno-maybe-uninitialized>)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete -Wno-maybe-uninitialized>
+    # Clang warns of what libstdc++'s stable algorithms call, which that deprecates itself.
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 
 # Applies to all that is linked together, generated code included: link it PUBLIC.
 add_library(truffula_sanitize INTERFACE)
