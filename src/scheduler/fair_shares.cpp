@@ -51,7 +51,8 @@ share_ticket fair_shares::enter(
         const auto named = settings_.tenant_weights.find(tenant);
         if (named != settings_.tenant_weights.end()) account->weight = named->second;
         if (is_batch) account->weight *= settings_.batch_weight;
-        account->part = std::max<std::uint64_t>(1, std::llround(account->weight * 1e6));
+        account->part =
+            static_cast<std::uint64_t>(std::max(1LL, std::llround(account->weight * 1e6)));
     }
     share_ticket t;
     t.account = account;
