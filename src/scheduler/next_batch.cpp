@@ -155,9 +155,10 @@ queue_place scheduler_state::barrier(time_point now) {
     while (!overtaken_.empty() && overtaken_.front().first + settings_.max_overtake_wait <= now) {
         const auto id = overtaken_.front().second;
         overtaken_.pop_front();
-        if (const auto found = where_.find(id); found != where_.end()) {
-            starved_[{found->second.rank, id}] = found->second.key;
-        }
+        const auto found = where_.find(id);
+        // One that came back and must prove its token again holds nobody up meanwhile.
+        if (found == where_.end() || found->second.pending != 0) continue;
+        starved_[{found->second.rank, id}] = found->second.key;
     }
     for (const auto& [head, key] : starved_) {
         if (queue_of(key).is_open) return head;

@@ -227,6 +227,26 @@ TEST_CASE("scheduler: after max_overtake_wait nothing younger goes first", "[sch
     CHECK(w.next(std::nullopt, 910) == ids{0, 3});
 }
 
+TEST_CASE("scheduler: who must prove a token again holds nobody up", "[scheduler]") {
+    scheduler_world w;
+    w.submit({"private", 10, 10, "mine", adapter::source::hub});
+    w.run_calls();
+    CHECK(w.next() == ids{0});
+    const auto id = w.next_id++;
+    auto overtaken = w.make(id, {"private", 10, 10, "mine", adapter::source::hub});
+    overtaken.overtaken_since = w.now;
+    w.state.submit(std::move(overtaken), w.now);
+    CHECK(w.next() == ids{id});
+    w.end_all();
+    // It comes back, long overtaken, when its token is proven no more.
+    w.now += 3s;
+    w.state.submit(w.make(id, {"private", 10, 10, "other", adapter::source::hub}), w.now);
+    w.submit({"", 10});
+    CHECK(w.next() == ids{2});
+    w.run_calls();
+    CHECK(w.next() == ids{id});
+}
+
 TEST_CASE("scheduler: one call looks past a bounded number of heads", "[scheduler]") {
     scheduler::scheduler_settings s;
     s.max_heads_passed = 2;
