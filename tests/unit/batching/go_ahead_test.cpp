@@ -162,6 +162,7 @@ TEST_CASE("engine: shards are polled when their steps are regular", "[batching]"
             CHECK(std::ranges::count(w.script->calls, "decode 0") > 7);
             stream.reset();
             co_await until([&w] { return has(w.script->calls, "clear 0"); });
+            co_await until([&w] { return w.script->under_way == 0; });
         }
         SECTION("never without it") {
             w.settings.busy_poll = 0ms;
