@@ -57,7 +57,7 @@ bool json_reader::refuse(std::string reason) {
 }
 
 bool json_reader::may_go_deeper() {
-    if (frames_.size() + other_depth_ + (list_ ? 1 : 0) < max_json_depth) return true;
+    if (frames_.size() + other_depth_ < max_json_depth) return true;
     auto reason = "nested deeper than " + std::to_string(max_json_depth) + " levels";
     failure_ = rejection{400, std::string{malformed} + reason, {}, reason};
     return false;
