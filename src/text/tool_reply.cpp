@@ -116,7 +116,6 @@ bool tool_reply_parser::take_inner(char c, json_char what, tool_delta& out) {
 void tool_reply_parser::begin_member(tool_delta& out) {
     if (key_ == "_name") {
         member_ = name_known_ ? member::skipped : member::name;
-        if (!name_known_) name_.clear();
     } else if (!name_known_) {
         member_ = member::held;
         if (!held_.empty()) held_ += ',';
