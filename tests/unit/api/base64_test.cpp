@@ -29,9 +29,17 @@ TEST_CASE("base64: the examples of RFC 4648", "[api]") {
     CHECK(encoded("\xFB\xFF") == "+/8=");
 }
 
+TEST_CASE("base64: what lies behind the bytes is not read", "[api]") {
+    const std::string_view more{"foobar"};
+    CHECK(encoded(more.substr(0, 4)) == "Zm9vYg==");
+    CHECK(encoded(more.substr(0, 5)) == "Zm9vYmE=");
+}
+
 TEST_CASE("base64: numbers are little-endian 32-bit floats", "[api]") {
     std::string out;
     append_base64(out, std::vector<float>{1.0F, -2.0F});
+    CHECK(out == "AACAPwAAAMA=");
+    append_base64(out, std::vector<float>{});
     CHECK(out == "AACAPwAAAMA=");
 }
 

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <limits>
+
 using namespace truffula;
 
 namespace {
@@ -90,6 +92,7 @@ TEST_CASE("json: a wrong type names the field", "[api]") {
         R"("do_sample":null)",
         R"("stop":"a")",
         R"("stop":[1])",
+        R"("stop":[null])",
         R"("stop":[["a"]])",
         R"("stop":{"a":1})",
         R"("adapter_id":7)",
@@ -114,6 +117,59 @@ TEST_CASE("json: a wrong type names the field", "[api]") {
     CHECK(has(read("{}").text, "missing field `inputs`"));
     CHECK(read("[]").status == 422);
     CHECK(read(R"({"inputs":null})").status == 422);
+}
+
+TEST_CASE("json: numbers at the ends of their ranges are taken", "[api]") {
+    const auto got = read_parameter(
+        R"("top_k":-2147483648,"return_k_alternatives":2147483647,"max_new_tokens":4294967295,)"
+        R"("temperature":3.4028234663852886e38,"top_p":-3.4028234663852886e38)");
+    REQUIRE(got.status == 200);
+    CHECK(got.body.parameters.top_k == std::numeric_limits<std::int32_t>::min());
+    CHECK(got.body.parameters.return_k_alternatives == std::numeric_limits<std::int32_t>::max());
+    CHECK(got.body.parameters.max_new_tokens == std::numeric_limits<std::uint32_t>::max());
+    CHECK(got.body.parameters.temperature == std::numeric_limits<float>::max());
+    CHECK(got.body.parameters.top_p == std::numeric_limits<float>::lowest());
+    CHECK(read_parameter(R"("top_k":-2147483649)").status == 422);
+}
+
+TEST_CASE("json: a value that is not among the choices names them", "[api]") {
+    const auto with = [](const std::string& type) {
+        return read_parameter(R"("response_format":{"type":")" + type + "\"}");
+    };
+    CHECK(with("json_object").status == 200);
+    const auto got = with("xml");
+    CHECK(got.status == 422);
+    CHECK(
+        has(got.text,
+            "parameters.response_format.type: unknown value, expected one of text, json_object, "));
+}
+
+TEST_CASE("json: a field that is missing is told with the object that lacks it", "[api]") {
+    api::generate_body body;
+    const auto why = api::read_json(
+        R"({"inputs":"x","parameters":{"response_format":{}}})",
+        api::generate_body::switch_schema(),
+        &body);
+    REQUIRE(why);
+    CHECK(why->missing == "type");
+    CHECK(why->path == "parameters.response_format");
+}
+
+TEST_CASE("json: what follows the body's value is ignored", "[api]") {
+    CHECK(read(R"({"inputs":"x"} and more})").body.inputs == "x");
+    CHECK(read(R"({"inputs":"x"} and more})").status == 200);
+}
+
+TEST_CASE("json: what a client wrote is quoted in part, or not at all", "[api]") {
+    const std::string name(100, 'n');
+    const auto twice = R"({"a":1,")" + name + R"(":1,")" + name + R"(":2})";
+    const auto got = read_parameter(R"("response_format":{"type":"text","schema":)" + twice + '}');
+    CHECK(got.status == 422);
+    CHECK(has(got.text, "duplicate field `" + name.substr(0, 64) + "`"));
+    const auto wrong = read(R"({"inputs":secret})");
+    CHECK(wrong.status == 400);
+    CHECK_FALSE(has(wrong.text, "s'"));
+    CHECK_FALSE(has(read("{\"inputs\":\"secret\xff\"}").text, "secret"));
 }
 
 TEST_CASE("json: what is not known is left alone", "[api]") {
@@ -151,6 +207,10 @@ TEST_CASE("json: content types", "[api]") {
     CHECK(api::is_json_content_type("application/json"));
     CHECK(api::is_json_content_type("Application/JSON; charset=utf-8"));
     CHECK(api::is_json_content_type("application/vnd.api+json"));
+    CHECK(api::is_json_content_type("application/x-a.b+json"));
+    CHECK_FALSE(api::is_json_content_type("application/a b+json"));
+    CHECK_FALSE(api::is_json_content_type("application/a,b+json"));
+    CHECK_FALSE(api::is_json_content_type("application/xjson"));
     CHECK_FALSE(api::is_json_content_type("text/json"));
     CHECK_FALSE(api::is_json_content_type("application/jsonp"));
     CHECK_FALSE(api::is_json_content_type(""));

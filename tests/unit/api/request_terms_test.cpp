@@ -57,3 +57,25 @@ TEST_CASE("request terms: a priority is one of two", "[api]") {
     REQUIRE_FALSE(got);
     CHECK(has(got.error().detail, "one of interactive, batch. Given: 'Batch'"));
 }
+
+TEST_CASE("request terms: of a wrong value forty characters are shown", "[api]") {
+    const auto words = [](const std::string& value) {
+        return terms("x-truffula-priority", value).error().detail;
+    };
+    const std::string forty(40, 'x');
+    CHECK(has(words(forty), "Given: '" + forty + "'"));
+    CHECK(has(words(forty + "y"), "Given: '" + forty + "...'"));
+    CHECK(has(words("a\x7f~"), "Given: 'a?~'"));
+}
+
+TEST_CASE("request terms: a bearer token is what follows the scheme", "[api]") {
+    const auto token = [](std::string value) {
+        http::request from;
+        from.headers.emplace_back("authorization", std::move(value));
+        return api::bearer_token(from);
+    };
+    CHECK(token("Bearer abc") == "abc");
+    CHECK_FALSE(token("Basic abc"));
+    CHECK_FALSE(token("Bearer"));
+    CHECK_FALSE(api::bearer_token({}));
+}

@@ -179,3 +179,57 @@ TEST_CASE("validate: new tokens that nobody asked for are what is left", "[api]"
     CHECK(api::check_lengths(body.parameters, allowed, 48)->new_tokens == 2000);
     CHECK(api::check_lengths(body.parameters, allowed, std::nullopt)->new_tokens == 256);
 }
+
+TEST_CASE("validate: more than one sequence needs any way of sampling", "[api]") {
+    for (const auto* way :
+         {R"("do_sample":true)",
+          R"("temperature":0.5)",
+          R"("top_k":1)",
+          R"("top_p":0.5)",
+          R"("typical_p":0.5)"}) {
+        INFO(way);
+        CHECK(fault(R"("best_of":2,)" + std::string{way}).empty());
+    }
+}
+
+TEST_CASE("validate: what is left may be more than a request can say", "[api]") {
+    api::limits wide;
+    wide.max_total_tokens = std::uint64_t{1} << 33U;
+    CHECK(api::check_lengths({}, wide, 10)->new_tokens == 4294967295);
+    CHECK(api::check_lengths({}, wide, std::nullopt)->new_tokens == 4294967295);
+}
+
+TEST_CASE("validate: a request takes what was asked, else the defaults", "[api]") {
+    const auto made = [](const std::string& parameters, bool is_streamed = false) {
+        return api::make_request(
+            body_of(parameters).parameters, allowed, {3, 5}, {7, 8, 9}, "hello", is_streamed);
+    };
+    const auto plain = made("");
+    CHECK(plain.inputs == "hello");
+    CHECK(plain.input_ids == std::vector<std::uint32_t>{7, 8, 9});
+    CHECK(plain.input_length == 3);
+    CHECK(plain.stopping.max_new_tokens == 5);
+    CHECK(plain.truncate == 1792);
+    CHECK(plain.sampling.temperature == 1.0F);
+    CHECK(plain.sampling.top_p == 1.0F);
+    CHECK_FALSE(plain.sampling.schema);
+    CHECK_FALSE(plain.every_step);
+    CHECK_FALSE(plain.is_streamed);
+    CHECK(made("").sampling.seed != plain.sampling.seed);
+
+    const auto asked =
+        made(R"("truncate":2,"temperature":0.5,"seed":4,"stop":["a"],"ignore_eos_token":true,)"
+             R"("response_format":{"type":"json_object","schema":{"a":1}})");
+    CHECK(asked.truncate == 2);
+    CHECK(asked.sampling.temperature == 0.5F);
+    CHECK(asked.sampling.seed == 4);
+    CHECK(asked.sampling.schema == R"({"a":1})");
+    CHECK(asked.stopping.stop_sequences == std::vector<std::string>{"a"});
+    CHECK(asked.stopping.ignore_eos_token);
+    CHECK_FALSE(made(R"("response_format":{"type":"text","schema":null})").sampling.schema);
+
+    CHECK(made("", true).every_step);
+    CHECK(made(R"("details":true)").every_step);
+    CHECK(made(R"("best_of":2)").every_step);
+    CHECK(made(R"("decoder_input_details":true)").prefill_logprobs);
+}
