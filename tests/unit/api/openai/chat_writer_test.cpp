@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <sstream>
 
 using namespace truffula;
@@ -41,6 +42,15 @@ std::unique_ptr<openai::text_writer> writer(const openai::text_plan& plan) {
     return openai::make_chat_writer(plan, {"chatcmpl-1", 7, "m", "fp"}, {});
 }
 
+std::vector<json> events(const std::string& stream) {
+    std::vector<json> all;
+    std::istringstream lines{stream};
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.empty()) all.push_back(json::parse(line.substr(6)));
+    }
+    return all;
+}
+
 /// The choices of all events of an answer that comes letter by letter.
 std::vector<json> streamed(const openai::text_plan& plan, const std::string& text, why reason) {
     const auto w = writer(plan);
@@ -49,11 +59,14 @@ std::vector<json> streamed(const openai::text_plan& plan, const std::string& tex
     for (const auto c : text) REQUIRE(w->step(out, 0, step_of({c})));
     REQUIRE(w->step(out, 0, end_of(reason)));
     std::vector<json> all;
-    std::istringstream lines{out};
-    for (std::string line; std::getline(lines, line);) {
-        if (!line.empty()) all.push_back(json::parse(line.substr(6))["choices"][0]);
-    }
+    for (const auto& e : events(out)) all.push_back(e["choices"][0]);
     return all;
+}
+
+std::string text_of(const json& logprobs) {
+    std::string text;
+    for (const auto& t : logprobs["content"]) text += t["token"].get<std::string>();
+    return text;
 }
 
 result<std::string> whole(const openai::text_plan& plan, const std::string& text, why reason) {
@@ -143,6 +156,101 @@ TEST_CASE("chat events: a choice that starts over forgets its call", "[api][open
     CHECK(w->step(out, 0, end_of(why::eos_token)));
 }
 
+TEST_CASE("chat events: a choice that starts over shows nothing of before", "[api][openai]") {
+    auto plan = plan_with({"f"});
+    plan.logprobs = 0;
+    std::string out;
+    SECTION("of a call") {
+        const auto w = writer(plan);
+        REQUIRE(w->step(out, 0, step_of(R"({"func)")));
+        w->restart(0);
+        REQUIRE(w->step(out, 0, step_of(call)));
+        REQUIRE(w->step(out, 0, end_of(why::eos_token)));
+        std::string scored;
+        for (const auto& e : events(out)) {
+            const auto& logprobs = e["choices"][0]["logprobs"];
+            if (!logprobs.is_null()) scored += text_of(logprobs);
+        }
+        CHECK(scored == call);
+    }
+    SECTION("of a text that was held back") {
+        plan.tools.clear();
+        plan.parameters.stop = {"END"};
+        const auto w = writer(plan);
+        REQUIRE(w->step(out, 0, step_of("EN")));
+        CHECK(out.empty());
+        w->restart(0);
+        REQUIRE(w->step(out, 0, step_of("Done")));
+        const auto all = events(out);
+        REQUIRE(all.size() == 1);
+        CHECK(all[0]["choices"][0]["delta"] == json{{"content", "Done"}});
+        CHECK(text_of(all[0]["choices"][0]["logprobs"]) == "Done");
+    }
+}
+
+TEST_CASE("chat events: each choice has its index and its usage so far", "[api][openai]") {
+    auto plan = plan_with({});
+    plan.n = 2;
+    plan.shows_usage = true;
+    plan.shows_each_usage = true;
+    const auto w = writer(plan);
+    std::string out;
+    w->begin(out, std::vector<std::uint32_t>{4});
+    auto first = step_of("a");
+    first.prefill_length = 5;
+    REQUIRE(w->step(out, 1, first));
+    w->restart(1);
+    REQUIRE(w->step(out, 1, step_of("b")));
+    REQUIRE(w->step(out, 0, step_of("c")));
+    std::vector<std::array<int, 3>> seen;
+    for (const auto& e : events(out)) {
+        const auto& used = e["usage"];
+        seen.push_back(
+            {e["choices"][0]["index"], used["prompt_tokens"], used["completion_tokens"]});
+    }
+    const std::vector<std::array<int, 3>> expected{
+        {0, 4, 0}, {1, 4, 0}, {1, 5, 1}, {1, 5, 1}, {0, 4, 1}};
+    CHECK(seen == expected);
+}
+
+TEST_CASE("chat events: text that only began like a stop text comes at the end", "[api][openai]") {
+    auto plan = plan_with({});
+    plan.parameters.stop = {"END"};
+    const auto all = streamed(plan, "xE", why::eos_token);
+    REQUIRE(all.size() == 4);
+    CHECK(all[1]["delta"] == json{{"content", "x"}});
+    CHECK(all[2]["delta"] == json{{"content", "E"}});
+}
+
+TEST_CASE("chat events: log-probabilities only where a token is shown", "[api][openai]") {
+    auto plan = plan_with({});
+    plan.logprobs = 0;
+    const auto all = streamed(plan, "a", why::eos_token);
+    REQUIRE(all.size() == 3);
+    CHECK(all[0]["logprobs"].is_null());
+    CHECK(text_of(all[1]["logprobs"]) == "a");
+    CHECK(all[2]["logprobs"].is_null());
+}
+
+TEST_CASE("chat: a call at whose end the length ran out was cut off", "[api][openai]") {
+    const auto plan = plan_with({"f"});
+    CHECK(streamed(plan, call, why::length).back()["finish_reason"] == "length");
+    const auto body = whole(plan, call, why::length);
+    REQUIRE(body);
+    CHECK(json::parse(*body)["choices"][0]["finish_reason"] == "length");
+}
+
+TEST_CASE("chat events: an error comes before the end marker", "[api][openai]") {
+    const auto plan = plan_with({});
+    std::string out;
+    writer(plan)->fail(out, {errc::rpc_failed, "boom"});
+    const std::string last = "data: [DONE]\n\n";
+    REQUIRE(out.ends_with("\n\n" + last));
+    CHECK(
+        json::parse(out.substr(6, out.size() - last.size() - 6))["error"]["type"] ==
+        "server_error");
+}
+
 TEST_CASE("chat body: words, calls, and replies that are neither", "[api][openai]") {
     CHECK(message_of(whole(plan_with({}), "hi", why::length))["content"] == "hi");
     const auto tools = plan_with({"f"});
@@ -163,11 +271,6 @@ TEST_CASE("chat body: words, calls, and replies that are neither", "[api][openai
 TEST_CASE("chat: a call has the log-probabilities of all its tokens", "[api][openai]") {
     auto plan = plan_with({"f", "no_tool"});
     plan.logprobs = 0;
-    const auto text_of = [](const json& logprobs) {
-        std::string text;
-        for (const auto& t : logprobs["content"]) text += t["token"].get<std::string>();
-        return text;
-    };
     std::string streamed_text;
     for (const auto& one : streamed(plan, call, why::eos_token)) {
         if (!one["logprobs"].is_null()) streamed_text += text_of(one["logprobs"]);

@@ -140,6 +140,96 @@ TEST_CASE("completion events: the stop text and its tokens are left out", "[api]
     CHECK(all[1]["choices"][0]["finish_reason"] == "stop");
 }
 
+TEST_CASE("completion events: a choice that starts over shows nothing of before", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    plan.parameters.stop = {"END"};
+    plan.logprobs = 0;
+    const auto w = writer(plan);
+    std::string out;
+    w->begin(out, lengths);
+    (void)w->step(out, 0, step_of({token("EN")}));
+    CHECK(out.empty());
+    w->restart(0);
+    (void)w->step(out, 0, step_of({token("Done")}));
+    const auto all = events(out);
+    REQUIRE(all.size() == 1);
+    CHECK(text_of(all[0]) == "Done");
+    const auto& scores = all[0]["choices"][0]["logprobs"];
+    CHECK(scores["tokens"] == json{"Done"});
+    CHECK(scores["text_offset"] == json{0});
+}
+
+TEST_CASE("completion events: a token that begins the stop text is left out", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    plan.parameters.stop = {"END"};
+    plan.logprobs = 0;
+    const auto w = writer(plan);
+    std::string out;
+    (void)w->step(out, 0, step_of({token("a")}));
+    (void)w->step(out, 0, step_of({token("EN")}));
+    (void)w->step(out, 0, ended(step_of({token("D")}), why::stop_sequence, "aEND"));
+    const auto all = events(out);
+    REQUIRE(all.size() == 2);
+    CHECK(all[0]["choices"][0]["logprobs"]["tokens"] == json{"a"});
+    CHECK(all[1]["choices"][0]["logprobs"]["tokens"].empty());
+}
+
+TEST_CASE("completion events: a kept stop text does not cut off", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    plan.parameters.stop = {"END"};
+    plan.keeps_stop = true;
+    plan.logprobs = 0;
+    const auto w = writer(plan);
+    std::string out;
+    (void)w->step(out, 0, step_of({token("aEN")}));
+    (void)w->step(out, 0, ended(step_of({token("D"), token("")}), why::stop_sequence, "aEND"));
+    std::string text;
+    json tokens = json::array();
+    for (const auto& e : events(out)) {
+        text += text_of(e);
+        for (const auto& t : e["choices"][0]["logprobs"]["tokens"]) tokens.push_back(t);
+    }
+    CHECK(text == "aEND");
+    CHECK(tokens == json{"aEN", "D", ""});
+}
+
+TEST_CASE("completion events: the likeliest tokens and the one taken", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    auto t = token("x", -5.0F);
+    t.alternatives = {{1, "y", -0.5F}, {2, "z", -1.0F}, {3, "x", -5.0F}};
+    const auto top = [&](std::uint32_t most) {
+        plan.logprobs = most;
+        std::string out;
+        (void)writer(plan)->step(out, 0, step_of({t}));
+        const std::string name = "\"top_logprobs\":[";
+        const auto from = out.find(name) + name.size();
+        return out.substr(from, out.find(']', from) - from);
+    };
+    CHECK(top(0) == "null");
+    CHECK(top(1) == R"({"y":-0.5,"x":-5.0})");
+    CHECK(top(3) == R"({"y":-0.5,"z":-1.0,"x":-5.0})");
+}
+
+TEST_CASE(
+    "completion events: the prompt's length is that of the choice's prompt", "[api][openai]") {
+    openai::text_plan plan;
+    plan.prompts = {{"hi", std::nullopt}, {"you", std::nullopt}};
+    plan.n = 2;
+    plan.shows_usage = true;
+    plan.shows_each_usage = true;
+    const auto w = writer(plan);
+    std::string out;
+    w->begin(out, std::vector<std::uint32_t>{2, 3});
+    for (std::size_t i = 0; i < 4; ++i) (void)w->step(out, i, step_of({token("a")}));
+    std::vector<int> prompts;
+    for (const auto& e : events(out)) prompts.push_back(e["usage"]["prompt_tokens"]);
+    CHECK(prompts == std::vector<int>{2, 2, 3, 3});
+}
+
 TEST_CASE("completion events: an error comes before the end marker", "[api][openai]") {
     openai::text_plan plan;
     plan.prompts.push_back({"hi", std::nullopt});

@@ -25,6 +25,8 @@ TEST_CASE("stop trimmer: the text that ended an answer is not shown", "[api][ope
     CHECK(shown({"abcab", "cd"}, {"abcd"}, true) == "abc");
     CHECK(shown({"a\n", "\nb"}, {"\n\n"}, true) == "a");
     CHECK(shown({"x ENDy"}, {"END"}, true) == "x ");
+    CHECK(shown({"a END b STOP"}, {"END", "STOP"}, true) == "a ");
+    CHECK(shown({"a END b STOP"}, {"STOP", "END"}, true) == "a ");
 }
 
 TEST_CASE("stop trimmer: what only began like a stop text is shown", "[api][openai]") {
@@ -47,6 +49,15 @@ TEST_CASE("stop trimmer: text is held back only while it may be a stop text", "[
     trimmer.reset();
     trimmer.feed("D", out);
     CHECK(out == "abEx\nyD");
+}
+
+TEST_CASE("stop trimmer: the rest is given once", "[api][openai]") {
+    stop_trimmer trimmer{{"END"}};
+    std::string out;
+    trimmer.feed("aE", out);
+    trimmer.finish(false, out);
+    trimmer.finish(false, out);
+    CHECK(out == "aE");
 }
 
 TEST_CASE("stop trimmer: any split gives the same text", "[api][openai]") {
