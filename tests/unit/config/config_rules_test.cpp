@@ -45,6 +45,7 @@ TEST_CASE("config: tenants' weights are a mapping, above 0", "[config]") {
     const std::vector<std::string> expected{"acme=4", "a=b=0.5"};
     CHECK(got->values.scheduling.tenant_weights == expected);
     CHECK(config::read_weight("a=b=0.5")->first == "a=b");
+    CHECK(config::read_weight("a=1e6")->second == 1e6);
     CHECK(load(with({"--tenant-weights", "acme=4"}), {}));
     for (const auto* bad : {"-1", "0", "x", "nan", "1e7", ""}) {
         INFO(bad);
@@ -89,6 +90,30 @@ TEST_CASE("config: pinned adapters leave a slot for others", "[config]") {
     CHECK(has(wrong.error().detail, "found 2 adapters; must be fewer than max_active_adapters (2"));
 }
 
+TEST_CASE("config: the first wait of an adapter is not above the longest", "[config]") {
+    const auto waits = [](const char* first, const char* longest) {
+        return load(with({"--adapter-backoff-s", first, "--adapter-max-backoff-s", longest}), {});
+    };
+    CHECK(waits("7", "7"));
+    const auto wrong = waits("8", "7");
+    REQUIRE_FALSE(wrong);
+    CHECK(
+        has(wrong.error().detail,
+            "adapter_backoff_s: found 8; must not be above adapter_max_backoff_s (7)"));
+}
+
+TEST_CASE("config: all words for yes and no, in any case", "[config]") {
+    for (const auto* yes : {"1", "true", "yes", "on", "t", "y", "YES", "True"}) {
+        INFO(yes);
+        CHECK(load(with({}), {{"EAGER_PREFILL", yes}})->values.batching.eager_prefill);
+    }
+    for (const auto* no : {"0", "false", "no", "off", "f", "n", "NO", "False"}) {
+        INFO(no);
+        CHECK_FALSE(load(with({}), {{"EAGER_PREFILL", no}})->values.batching.eager_prefill);
+    }
+    CHECK(load(with({}), {{"EAGER_PREFILL", "maybe"}}).has_error());
+}
+
 TEST_CASE("config: waits are weighed unless a ratio is given, or as join says", "[config]") {
     const auto ratio = [](arguments given, config::environment env = {}) {
         const auto got = load(with(std::move(given)), env);
@@ -108,6 +133,11 @@ TEST_CASE("config: waits are weighed unless a ratio is given, or as join says", 
 TEST_CASE("config: total budget and its checks (contract section 3)", "[config]") {
     config::settings s;
     CHECK(config::total_token_budget(s, std::nullopt, true) == 16'000);
+    s.batching.max_batch_prefill_tokens = 17'000;
+    CHECK(config::total_token_budget(s, std::nullopt, true) == 17'000);
+    s.batching.max_total_tokens = 18'000;
+    CHECK(config::total_token_budget(s, std::nullopt, true) == 18'000);
+    s = {};
     CHECK(config::total_token_budget(s, 5000U, true) == 5000);
     s.batching.max_batch_total_tokens = 4500;
     CHECK(config::total_token_budget(s, 5000U, true) == 4500);

@@ -31,6 +31,29 @@ TEST_CASE("config: file, environment and command line, the later wins", "[config
     CHECK(got->origins.at("server.port") == "--port");
 }
 
+TEST_CASE("config: the command line names the file before the environment does", "[config]") {
+    const temporary_file one{"server: {port: 1}\n"};
+    const temporary_file other{"server: {port: 2}\n"};
+    const config::environment env{{"TRUFFULA_CONFIG", other.path()}};
+    CHECK(load(with({}), env)->values.server.port == 2);
+    CHECK(load(with({"--config", one.path()}), env)->values.server.port == 1);
+}
+
+TEST_CASE("config: a list of a higher source takes the place of the lower one's", "[config]") {
+    const temporary_file file{"adapters: {pinned: [a, b]}\n"};
+    const auto got = load(with({"--config", file.path(), "--pinned", "c"}), {});
+    REQUIRE(got);
+    CHECK(got->values.adapters.pinned == std::vector<std::string>{"c"});
+}
+
+TEST_CASE("config: an empty variable is none, but turns a flag off", "[config]") {
+    const temporary_file file{"server: {port: 1}\nbatching: {eager_prefill: true}\n"};
+    const auto got = load(with({"--config", file.path()}), {{"PORT", ""}, {"EAGER_PREFILL", ""}});
+    REQUIRE(got);
+    CHECK(got->values.server.port == 1);
+    CHECK_FALSE(got->values.batching.eager_prefill);
+}
+
 TEST_CASE("config: what the launcher of LoRAX passes is accepted", "[config]") {
     const auto got = load(
         {"--max-concurrent-requests",
@@ -103,6 +126,13 @@ TEST_CASE("config: errors name place, what was found and what is allowed", "[con
     CHECK(has(failure(from_yaml("server:\n  port: \"80\"\n")), "found the text"));
     CHECK(has(
         failure(from_yaml("server:\n  port: 1\n  port: 2\n")), ":3: `server.port`: found twice"));
+    CHECK(has(
+        failure(from_yaml("server: {port: 1}\nserver: {port: 2}\n")), ":2: `server`: found twice"));
+    CHECK(
+        has(failure(from_yaml("server: {port: 1}\n---\nserver: {port: 2}\n")),
+            "give one YAML document"));
+    CHECK_FALSE(has(failure(from_yaml("server:\n  elsewhere: 1\n")), "did you mean"));
+    CHECK(has(failure(load(with({"--port", "a\x7f"}), {})), "found `a\\x7f`"));
     CHECK(has(failure(from_yaml("server:\n  port: \"a\\nb\"\n")), "found the text \"a\\x0ab\""));
     CHECK(has(failure(from_yaml("server:\n  hostname: nohost\n")), ":2: hostname: found `nohost`"));
     CHECK(has(failure(from_yaml("a: [\n")), "not YAML"));
@@ -110,6 +140,7 @@ TEST_CASE("config: errors name place, what was found and what is allowed", "[con
     CHECK(
         has(failure(from_yaml("shard: {master_shard: \"unix:///a\", master_shard_uds_path: /b}\n")),
             "give one of them"));
+    CHECK(from_yaml("shard: {master_shard: null, master_shard_uds_path: /b}\n"));
     CHECK(has(failure(load(with({"--port", "70000"}), {})), "--port: port: found `70000`"));
     CHECK(has(failure(load(with({}), {{"PORT", "x"}})), "environment PORT: port: found `x`"));
     CHECK(has(failure(load(with({"--no-such-option"}), {})), "no-such-option"));
@@ -209,7 +240,7 @@ TEST_CASE("config: what is printed is a file that gives the same settings", "[co
             {"--max-batch-size",
              "7",
              "--cors-allow-origin",
-             "a\n\"b\"",
+             "a\n\"b\"\\c",
              "--ngrok-authtoken",
              "geheim"}),
         {});
@@ -222,7 +253,7 @@ TEST_CASE("config: what is printed is a file that gives the same settings", "[co
     const auto second = load({"--config", file.path()}, {});
     REQUIRE(second);
     CHECK(second->values.batching.max_batch_size == 7U);
-    CHECK(second->values.server.cors_allow_origin == std::vector<std::string>{"a\n\"b\""});
+    CHECK(second->values.server.cors_allow_origin == std::vector<std::string>{"a\n\"b\"\\c"});
 }
 
 TEST_CASE("config: a URL is shown without its credentials", "[config]") {
