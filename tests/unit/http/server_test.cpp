@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <fstream>
 #include <iomanip>
 #include <optional>
@@ -169,6 +170,82 @@ TEST_CASE("http: a refusal to HEAD has no body either", "[http]") {
     CHECK(starts(c.response(), "HTTP/1.1 200"));
 }
 
+TEST_CASE("http: nothing of a request is told of the next", "[http]") {
+    http::server_settings s;
+    s.cors.allow_origin = {"http://a"};
+    std::atomic<int> described{0};
+    s.describe_refusal = [&](std::string_view, int, std::string_view) {
+        ++described;
+        return std::optional<http::response>{};
+    };
+    server_world w{s};
+    http_client c{w.server->port()};
+    c.send("HEAD /hello HTTP/1.0\r\nconnection: keep-alive\r\norigin: http://a\r\n\r\n");
+    const auto first = c.until("\r\n\r\n");
+    CHECK(starts(first, "HTTP/1.0 200"));
+    CHECK(has(first, "connection: keep-alive"));
+    CHECK(has(first, "access-control-allow-origin: http://a"));
+    c.send("nonsense\r\n\r\n");
+    const auto second = c.rest();
+    CHECK(starts(second, "HTTP/1.1 400"));
+    CHECK_FALSE(has(second, "access-control-allow-origin"));
+    CHECK(described == 0);  // its path is not known
+}
+
+TEST_CASE("http: a refused body that is thrown away ends where it was to end", "[http]") {
+    http::server_settings s;
+    s.max_body_bytes = 10;
+    server_world w{s};
+    http_client c{w.server->port()};
+    const std::string most(16U << 20U, 'x');
+    c.send("POST /echo HTTP/1.1\r\ncontent-length: " + std::to_string(most.size()) + "\r\n\r\n");
+    c.send(most + get_hello);
+    const auto refused = c.response();
+    CHECK(starts(refused, "HTTP/1.1 413"));
+    CHECK_FALSE(has(refused, "connection: close"));
+    CHECK(has(c.response(), "hello a=b"));
+}
+
+TEST_CASE("http: a refused body that would not follow is not waited for", "[http]") {
+    http::server_settings s;
+    s.max_body_bytes = 10;
+    server_world w{s};
+    for (const auto* const why : {"expect: 100-continue", "connection: close"}) {
+        CAPTURE(why);
+        http_client c{w.server->port()};
+        c.send("POST /echo HTTP/1.1\r\ncontent-length: 11\r\n" + std::string{why} + "\r\n\r\n");
+        const auto refused = c.rest();
+        CHECK(starts(refused, "HTTP/1.1 413"));
+        CHECK(has(refused, "connection: close"));
+    }
+}
+
+TEST_CASE("http: a client that closes gets its answer, and the end", "[http]") {
+    server_world w;
+    http_client c{w.server->port()};
+    c.send("GET /hello HTTP/1.1\r\nconnection: close\r\n\r\n");
+    const auto got = c.rest();
+    CHECK(starts(got, "HTTP/1.1 200"));
+    CHECK(has(got, "connection: close"));
+}
+
+TEST_CASE("http: HEAD of a stream, or of nothing, has no body", "[http]") {
+    http::server_settings s;
+    s.describe_refusal = [](std::string_view, int, std::string_view) {
+        http::response described;
+        described.body = "not here";
+        return std::optional{std::move(described)};
+    };
+    server_world w{s};
+    http_client c{w.server->port()};
+    for (const auto* const path : {"/count", "/nope"}) {
+        CAPTURE(path);
+        c.send("HEAD " + std::string{path} + " HTTP/1.1\r\n\r\n");
+        CHECK(starts(c.until("\r\n\r\n"), "HTTP/1.1 "));
+        CHECK(starts(c.ask(get_hello), "HTTP/1.1 200"));
+    }
+}
+
 TEST_CASE("http: who is refused while still sending hears why", "[http]") {
     http::server_settings s;
     s.read_timeout = 2s;
@@ -256,6 +333,7 @@ TEST_CASE("http: an exception of a handler costs its connection only", "[http]")
     c.send("GET /throws HTTP/1.1\r\nhost: x\r\n\r\n");
     const auto got = c.rest();
     CHECK(starts(got, "HTTP/1.1 500"));
+    CHECK(got.ends_with(R"({"error":"Internal error","error_type":"internal"})"));
     http_client again{w.server->port()};
     CHECK(starts(again.ask(get_hello), "HTTP/1.1 200"));
 }

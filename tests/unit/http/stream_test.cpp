@@ -48,6 +48,15 @@ TEST_CASE("http: silence in a stream is broken by comments", "[http]") {
     CHECK(c.until(":\n\n\r\n") == "3\r\n:\n\n\r\n");
 }
 
+TEST_CASE("http: the time to read a request ends with the request", "[http]") {
+    http::server_settings s;
+    s.read_timeout = 300ms;
+    server_world w{s};
+    http_client c{w.server->port()};
+    c.send("GET /forever HTTP/1.1\r\nhost: x\r\n\r\n");
+    CHECK(has(c.until("data: 100\n"), "data: 100\n"));  // 5 ms lie between two events
+}
+
 TEST_CASE("http: a client that leaves cancels its handler or stream", "[http]") {
     server_world w;
     http_client c{w.server->port()};

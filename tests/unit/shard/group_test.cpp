@@ -9,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <limits>
@@ -153,6 +154,94 @@ TEST_CASE("group: a gap lies between an answer and the Decode that follows it", 
     w.group->start_embed({});
     step();
     CHECK_FALSE(w.group->last_step_gap());  // nor is it the one before
+}
+
+TEST_CASE(
+    "group: there is no gap after a Prefill that is under way, nor after a Decode", "[shard]") {
+    two_shards w;
+    for (const auto& s : w.scripts) s->holds = true;
+    const auto answer = [&w](const std::string& bytes) {
+        for (const auto& s : w.scripts) {
+            result<std::string> one = bytes;
+            s->give(one);
+        }
+    };
+    const auto first = w.group->start_decode({});
+    answer(part({1, 2}).SerializeAsString());
+    SECTION("a Prefill") {
+        const auto prefill = w.group->start_prefill({});
+        const auto second = w.group->start_decode({});
+        CHECK_FALSE(w.group->last_step_gap());
+    }
+    SECTION("a Decode") {
+        const auto second = w.group->start_decode({});
+        CHECK(w.group->last_step_gap());
+        const auto third = w.group->start_decode({});
+        CHECK_FALSE(w.group->last_step_gap());
+    }
+}
+
+TEST_CASE("group: a gap may follow a FilterBatch", "[shard]") {
+    two_shards w;
+    run_coro([&]() -> asio::awaitable<void> {
+        const std::vector<std::uint64_t> ids{1};
+        const auto call = w.group->start_filter(7, ids);
+        const auto got = co_await call->get();
+        CHECK(got.has_value());
+        for (const auto& s : w.scripts) s->holds = true;
+        const auto step = w.group->start_decode({});
+        CHECK(w.group->last_step_gap());
+    });
+}
+
+TEST_CASE("group: of embeddings that several shards computed the first counts", "[shard]") {
+    two_shards w;
+    for (const std::size_t i : {0U, 1U}) {
+        wire::EmbedResponse answer;
+        for (const std::uint64_t id : {5U, 6U}) {
+            auto& one = *answer.add_embeddings();
+            one.set_request_id(id);
+            one.add_values(static_cast<float>(i));
+        }
+        w.scripts[i]->answers.emplace_back(answer.SerializeAsString());
+    }
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto call = w.group->start_embed({});
+        const auto got = co_await call->get();
+        REQUIRE(got.has_value());
+        REQUIRE(got->size() == 2);
+        for (const auto& one : *got) CHECK((*one.answer)->embedding == std::vector<float>{0.0F});
+    });
+}
+
+TEST_CASE("group: what the last shard says of the model counts, also for the health", "[shard]") {
+    two_shards w;
+    for (const std::uint32_t i : {0U, 1U}) {
+        wire::InfoResponse answer;
+        answer.set_block_size(16 * (i + 1));
+        w.scripts[i]->answers.emplace_back(answer.SerializeAsString());
+    }
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto info = co_await w.group->info();
+        CHECK(info.value().block_size == 32);
+        const auto fine = co_await w.group->health_request(inference::task::generate);
+        CHECK(fine.has_value());
+    });
+    wire::PrefillRequest sent;
+    REQUIRE(sent.ParseFromString(w.scripts[1]->asked.back().second));
+    CHECK(sent.batch().requests(0).slots_size() == 32);
+}
+
+TEST_CASE("group: a health request fails with its answer", "[shard]") {
+    two_shards w;
+    wire::EmbedResponse answer;
+    answer.add_embeddings()->set_request_id(1);  // no numbers
+    w.scripts[0]->answers.emplace_back(answer.SerializeAsString());
+    run_coro([&]() -> asio::awaitable<void> {
+        const auto got = co_await w.group->health_request(inference::task::embed);
+        REQUIRE(got.has_error());
+        CHECK(got.error().code == errc::protocol);
+    });
 }
 
 TEST_CASE("group: a step is shown once, when the last shard has answered", "[shard]") {
@@ -314,7 +403,40 @@ TEST_CASE("group: the smallest total of the warm-up counts", "[shard]") {
         CHECK(total.value() == 4000);
         const auto none = co_await w.group->warm_up(limits, 1s);  // empty answers
         CHECK_FALSE(none.value());
+        wire::WarmupResponse answer;
+        answer.set_max_supported_total_tokens(3000);
+        w.scripts[0]->answers.emplace_back(std::string{});
+        w.scripts[1]->answers.emplace_back(answer.SerializeAsString());
+        const auto one = co_await w.group->warm_up(limits, 1s);
+        CHECK(one.value() == 3000U);
     });
+}
+
+TEST_CASE("group: a Warmup has the longest prompts that one prefill takes", "[shard]") {
+    wire::WarmupRequest m;
+    const auto send = [&](const shard::warmup_limits& limits) {
+        REQUIRE(m.ParseFromString(shard::warmup_message(limits)));
+        CHECK(m.batch().size() == static_cast<std::uint32_t>(m.batch().requests_size()));
+    };
+    send({64, 128, 256});
+    CHECK(m.batch().requests_size() == 2);
+    send({64, 129, 256});
+    CHECK(m.max_input_length() == 64);
+    CHECK(m.max_prefill_tokens() == 129);
+    CHECK(m.max_new_tokens() == 192);
+    REQUIRE(m.batch().requests_size() == 3);
+    const std::array truncated{64U, 64U, 1U};
+    for (std::size_t i = 0; i < truncated.size(); ++i) {
+        CAPTURE(i);
+        const auto& r = m.batch().requests(static_cast<int>(i));
+        CHECK(r.truncate() == truncated[i]);
+        CHECK(r.stopping_parameters().max_new_tokens() == 256 - truncated[i]);
+        CHECK(r.stopping_parameters().ignore_eos_token());
+        const auto& chunks = r.tokenized_inputs().input_chunks();
+        REQUIRE(chunks.size() == (i == 0 ? 2 : 1));  // the first one has a picture
+        CHECK(chunks[0].text() == r.inputs());
+        if (i == 0) CHECK(chunks[1].has_image());
+    }
 }
 
 TEST_CASE("group: the longest prompts that settings allow fit into a Warmup", "[shard]") {

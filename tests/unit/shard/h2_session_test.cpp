@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,8 @@ struct script {
     std::string body = "\0\0\0\0\2ok"s;
     headers trailers{{"grpc-status", "0"}};
     bool is_headers_only = false;
-    bool stalls = false;  ///< After the body, which it does not end.
-    bool resets = false;
+    bool stalls = false;                  ///< After the body, which it does not end.
+    std::optional<std::uint32_t> resets;  ///< With this code, instead of an answer.
     bool goes_away = false;
 };
 
@@ -89,8 +90,7 @@ private:
             return 0;
         }
         if (s.resets) {
-            nghttp2_submit_rst_stream(
-                session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_ENHANCE_YOUR_CALM);
+            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, *s.resets);
             return 0;
         }
         const auto head = as_nv(s.head);
@@ -205,8 +205,10 @@ TEST_CASE("HTTP/2: a proxy's error page is named by its status", "[shard]") {
 
 TEST_CASE("HTTP/2: a reset stream counts as a lost connection", "[shard]") {
     script s;
-    s.resets = true;
-    CHECK(call(s).error().code == errc::connection);
+    for (const auto why : {NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR}) {
+        s.resets = why;
+        CHECK(call(s).error().code == errc::connection);
+    }
 }
 
 TEST_CASE("HTTP/2: GOAWAY fails what the shard did not take, and ends the session", "[shard]") {
@@ -236,6 +238,24 @@ TEST_CASE("HTTP/2: an answer above the limit fails its call only", "[shard]") {
     REQUIRE(client.submit("Health", "localhost", "\0\0\0\0\0"s).has_value());
     REQUIRE(client.receive(server.answer(client)).has_value());
     CHECK(client.finished().size() == 1);
+    std::string said;
+    client.take_output(said);
+    CHECK(said.find("\0\0\4\3\0\0\0\0\1\0\0\0\x08"s) != std::string::npos);  // RST_STREAM, CANCEL
+}
+
+TEST_CASE("HTTP/2: only the end of an answer ends a call", "[shard]") {
+    shard::h2_session client{1000};
+    raw_server server{{}};
+    REQUIRE(client.submit("Health", "localhost", "\0\0\0\0\0"s).has_value());
+    const auto answer = server.answer(client);
+    // A window update with the bit that means the end of a stream in other frames.
+    REQUIRE(client.receive(answer.substr(0, 9)).has_value());  // the server's settings
+    REQUIRE(client.receive("\0\0\4\x08\1\0\0\0\1\0\0\0\1"s).has_value());
+    CHECK(client.finished().empty());
+    REQUIRE(client.receive(answer.substr(9)).has_value());
+    REQUIRE(server.talk(client).has_value());
+    REQUIRE(client.finished().size() == 1);
+    CHECK(client.finished()[0].answer.value() == "ok");
 }
 
 TEST_CASE("HTTP/2: what is abandoned is not answered any more", "[shard]") {
