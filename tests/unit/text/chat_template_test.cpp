@@ -228,9 +228,17 @@ TEST_CASE("chat template: bad input names the field", "[text]") {
     CHECK(detail([](prompt& p) {
               p.arguments = "[]";
           }) == "`chat_template_kwargs` must be an object");
-    CHECK(detail([](prompt& p) {
-              p.arguments = R"({"messages": []})";
-          }) == "`chat_template_kwargs` must not set `messages`");
+    for (const std::string name :
+         {"messages",
+          "tools",
+          "documents",
+          "add_generation_prompt",
+          "continue_final_message",
+          "chat_template"}) {
+        CHECK(detail([&](prompt& p) {
+                  p.arguments = json{{name, 1}}.dump();
+              }) == "`chat_template_kwargs` must not set `" + name + "`");
+    }
     CHECK(detail([](prompt& p) {
               p.continue_final_message = true;
           }) == "`continue_final_message` and `add_generation_prompt` exclude each other");
@@ -270,6 +278,72 @@ TEST_CASE("chat template: one that never ends, or writes without end, is an erro
     CHECK(with("{{ messages[0].content }}").render(say(most + "y")).has_error());
 }
 
+TEST_CASE("chat template: a text that no one sees has the limit of what is written", "[text]") {
+    if (!text::tokenizer::available()) return;
+    constexpr std::size_t most = 16 << 20;
+    for (const std::string made :
+         {"[messages[0].content] | join",
+          "','.join([messages[0].content])",
+          "messages | string",
+          "messages | tojson"}) {
+        INFO(made);
+        const auto templates = with("{{ (" + made + ") | length }}");
+        const auto length = [&](std::size_t content) {
+            return templates.render(say(std::string(content, 'x')));
+        };
+        const auto around = std::stoul(*length(0));
+        CHECK(*length(most - around) == std::to_string(most));
+        const auto longer = length(most - around + 1);
+        REQUIRE(longer.has_error());
+        CHECK(longer.error().detail == "the chat template writes too much text");
+    }
+}
+
+TEST_CASE("chat template: values have a limit in depth where they are written", "[text]") {
+    if (!text::tokenizer::available()) return;
+    for (const std::string written : {"ns.x", "ns.x | tojson"}) {
+        INFO(written);
+        const auto nested = [&](int depth) {
+            return with(
+                       "{% set ns = namespace(x=1) %}{% for i in range(" + std::to_string(depth) +
+                       ") %}{% set ns.x = [ns.x] %}{% endfor %}{{ " + written + " }}")
+                .render(say("x"));
+        };
+        const auto deepest = nested(200);
+        REQUIRE(deepest);
+        CHECK(*deepest == std::string(200, '[') + "1" + std::string(200, ']'));
+        const auto deeper = nested(201);
+        REQUIRE(deeper.has_error());
+        CHECK_THAT(deeper.error().detail, Catch::Contains("a value is nested too deeply"));
+    }
+}
+
+TEST_CASE("chat template: indentation has a limit", "[text]") {
+    if (!text::tokenizer::available()) return;
+    const auto indented = [](const std::string& spaces) {
+        return *with("{{ [1] | tojson(indent=" + spaces + ") }}").render(say("x"));
+    };
+    const std::string most = "[\n" + std::string(64, ' ') + "1\n]";
+    CHECK(indented("64") == most);
+    CHECK(indented("1000000000000") == most);
+    CHECK(indented("-1") == "[\n1\n]");
+}
+
+TEST_CASE("chat template: what is within the limits of time and depth runs", "[text]") {
+    if (!text::tokenizer::available()) return;
+    const auto million =
+        "{% for i in range(1000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}done";
+    CHECK(*with(million).render(say("x")) == "done");
+    const auto calls = [](int depth) {
+        return with(
+                   "{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(" +
+                   std::to_string(depth) + ") }}done")
+            .render(say("x"));
+    };
+    CHECK(calls(10));
+    CHECK_FALSE(calls(100));
+}
+
 TEST_CASE("chat template: a panic of the library is an error like others", "[text]") {
     if (!text::tokenizer::available()) return;
     CHECK_THAT(failure("{{ [][::-2] }}", say("x")).detail, Catch::StartsWith("internal failure"));
@@ -294,6 +368,16 @@ TEST_CASE("chat template: files that are none name themselves", "[text]") {
     folder.write("chat_template.jinja", std::string((1 << 20) + 1, 'x'));
     CHECK_THAT(words(), Catch::Contains("at most 1048576 are read"));
     folder.write("chat_template.jinja", std::string(1 << 20, 'x'));
+    CHECK(load(folder.path()).has_templates());
+    // The same in a file that may be longer.
+    const auto config = [&](std::size_t size) {
+        const json file{{"chat_template", std::string(size, 'x')}};
+        folder.write("tokenizer_config.json", file.dump());
+        fs::remove(folder.path() / "chat_template.jinja");
+    };
+    config((1 << 20) + 1);
+    CHECK_THAT(words(), Catch::Contains("chat template `default` is over 1048576 bytes"));
+    config(1 << 20);
     CHECK(load(folder.path()).has_templates());
 }
 

@@ -1,7 +1,10 @@
 #include "truffula/text/tool_reply.hpp"
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
+#include <array>
+#include <cstdio>
 #include <random>
 
 using namespace truffula;
@@ -95,6 +98,34 @@ TEST_CASE("tool reply: a call, arguments without _name and white space", "[text]
         arguments_of(R"({"function":{"a":1,"_name":"plant","b":{"_name":"kept"}}})") ==
         R"({"a":1,"b":{"_name":"kept"}})");
     CHECK(*text::read_tool_reply(replies[0], names)->name == "plant");
+    CHECK(arguments_of(replies[5]) == R"({"a":true})");  // among other members
+}
+
+TEST_CASE("tool reply: what comes a second time is left out", "[text]") {
+    CHECK(
+        arguments_of(
+            R"({"function":{"_name":"plant","a":1},"function":{"_name":"plant","b":2}})") ==
+        R"({"a":1})");
+    CHECK(
+        arguments_of(R"({"function":{"_name":"plant","_name":"find_tree","a":1}})") ==
+        R"({"a":1})");
+    CHECK(content_of(R"("first","content":"second")") == "first");
+    CHECK(
+        text::read_tool_reply(
+            R"({"function":{"content":"first","_name":"no_tool","content":"second"}})", names)
+            ->content == "first");
+}
+
+TEST_CASE("tool reply: names are compared whole", "[text]") {
+    const std::string longest(64, 'n');
+    const auto called = [&](const std::string& name) {
+        return text::read_tool_reply(R"({"function":{"_name":")" + name + R"("}})", {longest});
+    };
+    const auto got = called(longest);
+    REQUIRE(got.has_value());
+    CHECK(got->name == longest);
+    CHECK(called(longest + "n").has_error());
+    CHECK(called(longest.substr(1)).has_error());
 }
 
 TEST_CASE("tool reply: words leave as text", "[text]") {
@@ -105,7 +136,31 @@ TEST_CASE("tool reply: words leave as text", "[text]") {
     CHECK(content_of(R"("\ud83cx\udf33")") == "\xEF\xBF\xBDx\xEF\xBF\xBD");
     CHECK(content_of(R"("\ud83c\n")") == "\xEF\xBF\xBD\n");
     CHECK(content_of(R"("\ud83c\u0000")") == std::string("\xEF\xBF\xBD\0", 4));
+    CHECK(content_of(R"("\ud83c\ud83c\udf33")") == "\xEF\xBF\xBD🌳");
     CHECK(text::read_tool_reply(replies[4], names)->content == "early A");
+}
+
+TEST_CASE("tool reply: every escape of a character is that character", "[text]") {
+    const auto unit = [](unsigned code, const char* format) {
+        std::array<char, 8> text{};
+        std::snprintf(text.data(), text.size(), format, code);
+        return std::string{text.data()};
+    };
+    std::string string = "\"";
+    for (unsigned code = 0; code < 0x10000; ++code) {
+        const bool is_half = code >= 0xD800 && code < 0xE000;
+        if (!is_half) string += unit(code, code % 2 == 0 ? "\\u%04x" : "\\u%04X");
+    }
+    for (const auto high : {0xD800U, 0xD801U, 0xD83CU, 0xDBFFU}) {
+        for (const auto low : {0xDC00U, 0xDC01U, 0xDF33U, 0xDFFFU}) {
+            string += unit(high, "\\u%04x") + unit(low, "\\u%04X");
+        }
+    }
+    string += '"';
+    CHECK((content_of(string) == nlohmann::json::parse(string).get<std::string>()));
+    for (const auto half : {0xD800U, 0xDBFFU, 0xDC00U, 0xDFFFU}) {
+        CHECK(content_of('"' + unit(half, "\\u%04x") + "x\"") == "\xEF\xBF\xBDx");
+    }
 }
 
 TEST_CASE("tool reply: errors in the words of the contract", "[text]") {
@@ -150,6 +205,10 @@ TEST_CASE("tool reply: nothing is held that could leave", "[text]") {
     CHECK(parser.feed(R"(nd": "o)")->arguments == R"({"kind":"o)");
     CHECK(parser.feed("ak\xC3")->arguments == "ak");
     CHECK(parser.feed("\xA9")->arguments == "é");
+    for (const auto* begun : {"\xF0", "\x9F", "\x8C"}) CHECK(parser.feed(begun)->arguments.empty());
+    CHECK(parser.feed("\xB3")->arguments == "🌳");
+    CHECK(parser.feed("\xF0\x9F\x8C")->arguments.empty());
+    CHECK(parser.feed("\xB3!")->arguments == "🌳!");
     CHECK(parser.feed("\"}")->arguments == "\"}");
 
     text::tool_reply_parser words{names};
@@ -227,4 +286,17 @@ TEST_CASE("json scanner: takes what JSON is, refuses what it is not", "[text]") 
     CHECK_FALSE(nested(text::json_scanner::max_depth + 1));
     CHECK(takes('[' + std::string(text::json_scanner::max_scalar, '1') + ']'));
     CHECK_FALSE(takes('[' + std::string(text::json_scanner::max_scalar + 1, '1') + ']'));
+}
+
+TEST_CASE("json scanner: what was refused stays refused", "[text]") {
+    for (const std::string begin : {"[}", "[\"\n", "[\"\\x", "[\"\\ug", "[1 x", "[nul,", "[] 1"}) {
+        INFO(begin);
+        for (const auto* more : {"]", "x", "\"", " ", "1", "{"}) {
+            text::json_scanner scanner;
+            for (std::size_t i = 0; i + 1 < begin.size(); ++i) REQUIRE(scanner.feed(begin[i]));
+            REQUIRE_FALSE(scanner.feed(begin.back()));
+            CHECK_FALSE(scanner.feed(*more));
+            CHECK_FALSE(scanner.complete());
+        }
+    }
 }
