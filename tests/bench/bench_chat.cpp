@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
         const auto socket = folder / "shard-0";
         lean_server shard{socket.string()};
         const router r{folder, socket, {"--tokenizer-name", model.string()}};
-        for (const std::size_t turns : {1, 3}) compare(r, model, turns);
+        for (const std::size_t turns : {1UL, 3UL}) compare(r, model, turns);
         return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());

@@ -176,7 +176,7 @@ int main() {
         ask_scheduler("fifo");
         ask_scheduler("fair");
         ask_for_calls("fifo", 0);
-        for (const std::size_t tenants : {1, 10, 100, 1'000, 10'000})
+        for (const std::size_t tenants : {1UL, 10UL, 100UL, 1'000UL, 10'000UL})
             ask_for_calls("fair", tenants);
         return 0;
     } catch (const std::exception& e) {

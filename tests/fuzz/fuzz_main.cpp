@@ -22,7 +22,10 @@ void mutate(std::string& input, const std::vector<std::string>& seeds, generator
     const auto length = std::min(below(random, 16) + 1, input.size() - at);
     switch (below(random, 6)) {
         case 0: input[at] = static_cast<char>(below(random, 256)); break;
-        case 1: input[at] = static_cast<char>(input[at] ^ (1U << below(random, 8))); break;
+        case 1:
+            input[at] =
+                static_cast<char>(static_cast<unsigned char>(input[at]) ^ (1U << below(random, 8)));
+            break;
         case 2: input.erase(at, length); break;
         case 3: input.insert(at, input.substr(below(random, input.size()), length)); break;
         case 4: input.resize(at); break;

@@ -35,7 +35,7 @@ outcome read(std::string_view reply, std::size_t step) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto input = as_text(data, size);
     const auto whole = read(input, input.size() + 1);
-    for (const std::size_t step : {1, 2, 7}) {
+    for (const std::size_t step : {1UL, 2UL, 7UL}) {
         const auto cut = read(input, step);
         if (cut.failed != whole.failed) __builtin_trap();
         if (whole.failed) continue;

@@ -74,7 +74,7 @@ TEST_CASE("fair shares: an owner's requests stay in order when their cost is cor
         f.opened(tickets.back(), 0us);
     }
     REQUIRE(tickets.back().rank > 0);
-    for (int i = 0; i < 2; ++i) {
+    for (std::size_t i = 0; i < 2; ++i) {
         f.closed(tickets[i], 0us);
         f.unqueued(tickets[i]);
         f.taken(tickets[i]);

@@ -26,7 +26,7 @@ double p99_of_others(
 }  // namespace
 
 TEST_CASE("flood: under `fair` it moves the others' p99 by less than a fifth", "[simulator]") {
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1UL, 2UL, 3UL}) {
         const auto before = p99_of_others(1, "fair", seed);
         const auto during = p99_of_others(100, "fair", seed);
         INFO("seed " << seed << ": before " << before << ", during " << during);

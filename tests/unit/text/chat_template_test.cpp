@@ -79,7 +79,9 @@ void check(const result<std::string>& got, const json& expected) {
     }
     REQUIRE(got.has_error());
     CHECK(got.error().code == errc::template_error);
-    if (expected.contains("error")) CHECK(got.error().detail == expected["error"]);
+    if (expected.contains("error")) {
+        CHECK(got.error().detail == expected["error"].get<std::string>());
+    }
 }
 
 }  // namespace
