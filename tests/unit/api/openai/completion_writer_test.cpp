@@ -33,6 +33,15 @@ inference::step ended(inference::step s, inference::finish_reason why, std::stri
     return s;
 }
 
+/// One prompt, one stop text, and the log-probabilities of what is taken.
+openai::text_plan stopped_plan() {
+    openai::text_plan plan;
+    plan.prompts.push_back({"hi", std::nullopt});
+    plan.parameters.stop = {"END"};
+    plan.logprobs = 0;
+    return plan;
+}
+
 std::unique_ptr<openai::text_writer> writer(const openai::text_plan& plan) {
     return openai::make_completion_writer(plan, {"cmpl-1", 7, "m", "fp"}, {});
 }
@@ -122,10 +131,7 @@ TEST_CASE("completion events: the usage so far, of each choice", "[api][openai]"
 }
 
 TEST_CASE("completion events: the stop text and its tokens are left out", "[api][openai]") {
-    openai::text_plan plan;
-    plan.prompts.push_back({"hi", std::nullopt});
-    plan.parameters.stop = {"END"};
-    plan.logprobs = 0;
+    const auto plan = stopped_plan();
     const auto w = writer(plan);
     std::string out;
     (void)w->step(out, 0, step_of({token("aE")}));
@@ -141,10 +147,7 @@ TEST_CASE("completion events: the stop text and its tokens are left out", "[api]
 }
 
 TEST_CASE("completion events: a choice that starts over shows nothing of before", "[api][openai]") {
-    openai::text_plan plan;
-    plan.prompts.push_back({"hi", std::nullopt});
-    plan.parameters.stop = {"END"};
-    plan.logprobs = 0;
+    const auto plan = stopped_plan();
     const auto w = writer(plan);
     std::string out;
     w->begin(out, lengths);
@@ -161,10 +164,7 @@ TEST_CASE("completion events: a choice that starts over shows nothing of before"
 }
 
 TEST_CASE("completion events: a token that begins the stop text is left out", "[api][openai]") {
-    openai::text_plan plan;
-    plan.prompts.push_back({"hi", std::nullopt});
-    plan.parameters.stop = {"END"};
-    plan.logprobs = 0;
+    const auto plan = stopped_plan();
     const auto w = writer(plan);
     std::string out;
     (void)w->step(out, 0, step_of({token("a")}));
@@ -177,11 +177,8 @@ TEST_CASE("completion events: a token that begins the stop text is left out", "[
 }
 
 TEST_CASE("completion events: a kept stop text does not cut off", "[api][openai]") {
-    openai::text_plan plan;
-    plan.prompts.push_back({"hi", std::nullopt});
-    plan.parameters.stop = {"END"};
+    auto plan = stopped_plan();
     plan.keeps_stop = true;
-    plan.logprobs = 0;
     const auto w = writer(plan);
     std::string out;
     (void)w->step(out, 0, step_of({token("aEN")}));
