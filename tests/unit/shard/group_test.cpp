@@ -1,96 +1,20 @@
 // A group of shards as one: what is sent to whom, and how answers are united.
-#include "shard/group.hpp"
-
 #include "generate.pb.h"
-#include "shard/messages.hpp"
 #include "support/run_coro.hpp"
-#include "truffula/shard/transport.hpp"
+#include "unit/shard/group_world.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <catch2/catch.hpp>
 
-#include <array>
-#include <deque>
-#include <functional>
 #include <limits>
-#include <memory>
-#include <string>
-#include <vector>
 
 using namespace truffula;
 using namespace std::chrono_literals;
 using test::run_coro;
+using test::two_shards;
 namespace asio = boost::asio;
 namespace wire = generate::v1;
 
 namespace {
-
-/// A call that is answered when the test says so.
-class held_call final : public shard::direct_call<std::string> {
-public:
-    explicit held_call(std::function<void(result<std::string>&)>& to) : first_(to) {}
-    asio::awaitable<result<std::string>> get() override { co_return error{}; }
-    void on_answer(std::function<void(result<std::string>&)> first) override {
-        first_ = std::move(first);
-    }
-
-private:
-    std::function<void(result<std::string>&)>& first_;
-};
-
-/// What one shard was asked, and what it answers next.
-struct shard_script {
-    std::vector<std::pair<std::string, std::string>> asked;
-    std::deque<result<std::string>> answers;  ///< Then empty ones.
-    bool holds = false;                       ///< Answers when `give` is called.
-    std::function<void(result<std::string>&)> give;
-    int polls = 0;
-};
-
-class ready_call final : public shard::direct_call<std::string> {
-public:
-    explicit ready_call(result<std::string> a) : answer_(std::move(a)) {}
-    asio::awaitable<result<std::string>> get() override { co_return std::move(answer_); }
-    void on_answer(std::function<void(result<std::string>&)> first) override { first(answer_); }
-
-private:
-    result<std::string> answer_;
-};
-
-class scripted_transport final : public shard::transport {
-public:
-    explicit scripted_transport(std::shared_ptr<shard_script> s) : script_(std::move(s)) {}
-    std::unique_ptr<shard::direct_call<std::string>> start(
-        std::string_view method,
-        std::string_view request,
-        std::chrono::steady_clock::duration) override {
-        script_->asked.emplace_back(method, request);
-        if (script_->holds) return std::make_unique<held_call>(script_->give);
-        result<std::string> answer = std::string{};
-        if (!script_->answers.empty()) {
-            answer = std::move(script_->answers.front());
-            script_->answers.pop_front();
-        }
-        return std::make_unique<ready_call>(std::move(answer));
-    }
-    void poll() override { ++script_->polls; }
-
-private:
-    std::shared_ptr<shard_script> script_;
-};
-
-struct two_shards {
-    two_shards() {
-        std::vector<std::unique_ptr<shard::transport>> transports;
-        for (const auto& s : scripts) {
-            transports.push_back(std::make_unique<scripted_transport>(s));
-        }
-        group = std::make_unique<shard::connected_group>(std::move(transports), 1s);
-    }
-    std::array<std::shared_ptr<shard_script>, 2> scripts{
-        std::make_shared<shard_script>(), std::make_shared<shard_script>()};
-    std::unique_ptr<shard::connected_group> group;
-};
 
 /// The answer of a shard that computed `ids` of the batch with id 7 and requests 1, 2.
 wire::DecodeResponse part(std::vector<std::uint64_t> ids) {
@@ -211,36 +135,6 @@ TEST_CASE("group: of embeddings that several shards computed the first counts", 
         REQUIRE(got.has_value());
         REQUIRE(got->size() == 2);
         for (const auto& one : *got) CHECK((*one.answer)->embedding == std::vector<float>{0.0F});
-    });
-}
-
-TEST_CASE("group: what the last shard says of the model counts, also for the health", "[shard]") {
-    two_shards w;
-    for (const std::uint32_t i : {0U, 1U}) {
-        wire::InfoResponse answer;
-        answer.set_block_size(16 * (i + 1));
-        w.scripts[i]->answers.emplace_back(answer.SerializeAsString());
-    }
-    run_coro([&]() -> asio::awaitable<void> {
-        const auto info = co_await w.group->info();
-        CHECK(info.value().block_size == 32);
-        const auto fine = co_await w.group->health_request(inference::task::generate);
-        CHECK(fine.has_value());
-    });
-    wire::PrefillRequest sent;
-    REQUIRE(sent.ParseFromString(w.scripts[1]->asked.back().second));
-    CHECK(sent.batch().requests(0).slots_size() == 32);
-}
-
-TEST_CASE("group: a health request fails with its answer", "[shard]") {
-    two_shards w;
-    wire::EmbedResponse answer;
-    answer.add_embeddings()->set_request_id(1);  // no numbers
-    w.scripts[0]->answers.emplace_back(answer.SerializeAsString());
-    run_coro([&]() -> asio::awaitable<void> {
-        const auto got = co_await w.group->health_request(inference::task::embed);
-        REQUIRE(got.has_error());
-        CHECK(got.error().code == errc::protocol);
     });
 }
 
@@ -388,60 +282,6 @@ TEST_CASE("group: a memory share that is no share is a protocol error", "[shard]
         REQUIRE(share.has_value());
         CHECK(*share > 1'000'000);  // never fits, and is refused as such
     });
-}
-
-TEST_CASE("group: the smallest total of the warm-up counts", "[shard]") {
-    two_shards w;
-    for (const std::size_t i : {0U, 1U}) {
-        wire::WarmupResponse answer;
-        answer.set_max_supported_total_tokens(i == 0 ? 5000 : 4000);
-        w.scripts[i]->answers.emplace_back(answer.SerializeAsString());
-    }
-    run_coro([&]() -> asio::awaitable<void> {
-        const shard::warmup_limits limits{64, 128, 256};
-        const auto total = co_await w.group->warm_up(limits, 1s);
-        CHECK(total.value() == 4000);
-        const auto none = co_await w.group->warm_up(limits, 1s);  // empty answers
-        CHECK_FALSE(none.value());
-        wire::WarmupResponse answer;
-        answer.set_max_supported_total_tokens(3000);
-        w.scripts[0]->answers.emplace_back(std::string{});
-        w.scripts[1]->answers.emplace_back(answer.SerializeAsString());
-        const auto one = co_await w.group->warm_up(limits, 1s);
-        CHECK(one.value() == 3000U);
-    });
-}
-
-TEST_CASE("group: a Warmup has the longest prompts that one prefill takes", "[shard]") {
-    wire::WarmupRequest m;
-    const auto send = [&](const shard::warmup_limits& limits) {
-        REQUIRE(m.ParseFromString(shard::warmup_message(limits)));
-        CHECK(m.batch().size() == static_cast<std::uint32_t>(m.batch().requests_size()));
-    };
-    send({64, 128, 256});
-    CHECK(m.batch().requests_size() == 2);
-    send({64, 129, 256});
-    CHECK(m.max_input_length() == 64);
-    CHECK(m.max_prefill_tokens() == 129);
-    CHECK(m.max_new_tokens() == 192);
-    REQUIRE(m.batch().requests_size() == 3);
-    const std::array truncated{64U, 64U, 1U};
-    for (std::size_t i = 0; i < truncated.size(); ++i) {
-        CAPTURE(i);
-        const auto& r = m.batch().requests(static_cast<int>(i));
-        CHECK(r.truncate() == truncated[i]);
-        CHECK(r.stopping_parameters().max_new_tokens() == 256 - truncated[i]);
-        CHECK(r.stopping_parameters().ignore_eos_token());
-        const auto& chunks = r.tokenized_inputs().input_chunks();
-        REQUIRE(chunks.size() == (i == 0 ? 2 : 1));  // the first one has a picture
-        CHECK(chunks[0].text() == r.inputs());
-        if (i == 0) CHECK(chunks[1].has_image());
-    }
-}
-
-TEST_CASE("group: the longest prompts that settings allow fit into a Warmup", "[shard]") {
-    const shard::warmup_limits most{4'000'000, 4'000'000, 5'000'000};
-    CHECK(shard::warmup_message(most).size() < shard::transport_options{}.max_message_bytes);
 }
 
 TEST_CASE("group: polls every shard", "[shard]") {
