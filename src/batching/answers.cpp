@@ -87,9 +87,7 @@ asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
     const auto ids = running_.ids_left(first);
     const auto sent = std::chrono::steady_clock::now();
     auto call = group_->start_filter(batch.id, ids);
-    if (const auto due = forecast_.next_filter()) {
-        poller_->poll_between(sent + due->from, sent + due->until);
-    }
+    poll_within(forecast_.next_filter(), sent);
     auto filtered = co_await call->get();
     poller_->end();
     forecast_.filtered(std::chrono::steady_clock::now() - sent);

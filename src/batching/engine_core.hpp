@@ -113,6 +113,7 @@ private:
     bool still_fits(const scheduler::scheduled_batch& joining) const;
 
     // go_ahead.cpp: steps that follow by themselves
+    void poll_within(std::optional<answer_forecast::window> due, busy_poller::time_point sent);
     sent_decode send_decode(std::span<const shard::cached_batch* const> batches);
     bool needs_only_another_step(const result<shard::step_answer>& answer) const;
     void go_ahead(const result<shard::step_answer>& answer);

@@ -18,6 +18,13 @@ engine_core::sent_decode engine_core::send_decode(
     return sent;
 }
 
+/// Polls for the answer to a call that was sent then, if it is to be polled for; until
+/// `poller_->end()`.
+void engine_core::poll_within(
+    std::optional<answer_forecast::window> due, busy_poller::time_point sent) {
+    if (due) poller_->poll_between(sent + due->from, sent + due->until);
+}
+
 /// Nobody has ended, nobody is to join, and nothing else waits for the shards.
 bool engine_core::needs_only_another_step(const result<shard::step_answer>& answer) const {
     const bool is_free =

@@ -140,9 +140,7 @@ asio::awaitable<engine_core::planned> engine_core::decode(bool plans_more) {
             sent->call->on_answer([this](const auto& answer) { go_ahead(answer); });
         }
     }
-    if (const auto due = forecast_.next()) {
-        poller_->poll_between(started + due->from, started + due->until);
-    }
+    poll_within(forecast_.next(), started);
     auto answer = co_await sent->call->get();
     poller_->end();
     check_batch(answer, cached_.front().id);

@@ -149,6 +149,31 @@ TEST_CASE("engine: a stop gives up the step that went ahead", "[batching]") {
     });
 }
 
+TEST_CASE(
+    "engine: shards are polled for a FilterBatch that may be answered at once", "[batching]") {
+    constexpr auto limit = 60s;
+    const auto body = []() -> asio::awaitable<void> {
+        // A machine may sleep through a window: one of some is met.
+        for (int attempt = 0, polls = 0; polls == 0; ++attempt) {
+            REQUIRE(attempt < 20);
+            engine_world w{co_await asio::this_coro::executor};
+            w.script->step = 20ms;
+            w.settings.busy_poll = 1ms;
+            w.start();
+            auto one = w.submit(2);
+            auto other = w.submit(4);
+            const auto first = co_await collect(std::move(one));
+            CHECK(first.finished);
+            const auto second = co_await collect(std::move(other));
+            CHECK(second.finished);
+            co_await until([&w] { return w.script->under_way == 0; });
+            CHECK(std::ranges::count(w.script->calls, "decode 0") < 7);  // too few for a forecast
+            polls = static_cast<int>(w.script->polls);
+        }
+    };
+    test::run_coro(body, limit);
+}
+
 TEST_CASE("engine: shards are polled when their steps are regular", "[batching]") {
     constexpr auto limit = 60s;  // until a noisy machine has had a few regular steps
     const auto body = []() -> asio::awaitable<void> {
