@@ -72,6 +72,10 @@ struct router::impl {
         engine_context.stop();
         if (engine_thread.joinable()) engine_thread.join();
         if (images) images->stop();
+        // A worker may still compute for a connection that was cancelled: its answer goes to the
+        // server's threads, if only to be dropped there.
+        if (server) server->stop(std::chrono::milliseconds{0});
+        workers->stop();
         // Cancelled coroutines refer to the rest: they go first.
         server.reset();
     }

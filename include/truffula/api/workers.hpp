@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <utility>
 
 namespace truffula::api {
@@ -25,13 +26,20 @@ inline constexpr std::size_t inline_encode_bytes = 512;
 /// Threads for CPU work that would hold up an HTTP thread (`validation_workers`).
 class workers {
 public:
-    explicit workers(std::size_t threads) : pool_(std::max<std::size_t>(threads, 1)) {}
+    explicit workers(std::size_t threads)
+        : pool_(std::in_place, std::max<std::size_t>(threads, 1)) {}
     workers(const workers&) = delete;
     workers& operator=(const workers&) = delete;
-    /// Drops work that has not begun, waits for what has.
-    ~workers() {
-        pool_.stop();
-        pool_.join();
+    ~workers() { stop(); }
+
+    /// Drops work that has not begun, waits for what has. What is asked for later is dropped, too.
+    /// \threads when no other thread calls `run` any more, and before the executors of those who
+    /// did go: their answers stand there.
+    void stop() {
+        if (!pool_) return;
+        pool_->stop();
+        pool_->join();
+        pool_.reset();
     }
 
     /// Calls `work()`, which gives a `result<T>`, on a worker; completes on the caller's executor.
@@ -51,12 +59,13 @@ public:
 private:
     template <class Work, class T>
     void start(Work work, reply<T> answer) {
-        boost::asio::post(pool_, [w = std::move(work), a = std::move(answer)]() mutable {
+        if (!pool_) return;
+        boost::asio::post(*pool_, [w = std::move(work), a = std::move(answer)]() mutable {
             if (!a.abandoned()) a.send(w());
         });
     }
 
-    boost::asio::thread_pool pool_;
+    std::optional<boost::asio::thread_pool> pool_;
 };
 
 }  // namespace truffula::api
