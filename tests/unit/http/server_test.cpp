@@ -117,6 +117,7 @@ TEST_CASE("http: a body whose end is not told for sure is refused", "[http]") {
           "gzip, chunked",
           "chunked, chunked",
           "identity",
+          "chunked\r\ntransfer-encoding: chunked",
           "chunked\r\ntransfer-encoding: identity",
           "identity\r\ntransfer-encoding: chunked"}) {
         CAPTURE(coding);
@@ -285,10 +286,21 @@ TEST_CASE("http: pipelined requests are answered in order", "[http]") {
 TEST_CASE("http: 100-continue is honoured", "[http]") {
     server_world w;
     http_client c{w.server->port()};
-    c.send("POST /echo HTTP/1.1\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n");
-    CHECK(has(c.until("\r\n\r\n"), "100 Continue"));
-    c.send("body");
-    CHECK(has(c.response(), "body"));
+    for (const std::string expected : {"100-continue", "100-Continue"}) {
+        CAPTURE(expected);
+        c.send("POST /echo HTTP/1.1\r\ncontent-length: 4\r\nexpect: " + expected + "\r\n\r\n");
+        CHECK(has(c.until("\r\n\r\n"), "100 Continue"));
+        c.send("body");
+        CHECK(has(c.response(), "body"));
+    }
+}
+
+TEST_CASE("http: nobody answers a client that ends within a body", "[http]") {
+    server_world w;
+    http_client c{w.server->port()};
+    c.send("POST /echo HTTP/1.1\r\ncontent-length: 4\r\n\r\nbo");
+    c.half_close();
+    CHECK(c.rest().empty());
 }
 
 TEST_CASE("http: HTTP/1.0 knows no 100-continue", "[http]") {

@@ -243,21 +243,6 @@ TEST_CASE("HTTP/2: an answer above the limit fails its call only", "[shard]") {
     CHECK(said.find("\0\0\4\3\0\0\0\0\1\0\0\0\x08"s) != std::string::npos);  // RST_STREAM, CANCEL
 }
 
-TEST_CASE("HTTP/2: only the end of an answer ends a call", "[shard]") {
-    shard::h2_session client{1000};
-    raw_server server{{}};
-    REQUIRE(client.submit("Health", "localhost", "\0\0\0\0\0"s).has_value());
-    const auto answer = server.answer(client);
-    // A window update with the bit that means the end of a stream in other frames.
-    REQUIRE(client.receive(answer.substr(0, 9)).has_value());  // the server's settings
-    REQUIRE(client.receive("\0\0\4\x08\1\0\0\0\1\0\0\0\1"s).has_value());
-    CHECK(client.finished().empty());
-    REQUIRE(client.receive(answer.substr(9)).has_value());
-    REQUIRE(server.talk(client).has_value());
-    REQUIRE(client.finished().size() == 1);
-    CHECK(client.finished()[0].answer.value() == "ok");
-}
-
 TEST_CASE("HTTP/2: what is abandoned is not answered any more", "[shard]") {
     shard::h2_session client{1000};
     raw_server server{{}};

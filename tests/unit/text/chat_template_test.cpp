@@ -217,6 +217,13 @@ TEST_CASE("chat template: bad input names the field", "[text]") {
               p.add_generation_prompt = false;
               p.continue_final_message = true;
           }) == "`continue_final_message`: the chat template leaves the last message out");
+    auto shortened = say("hello");
+    shortened.add_generation_prompt = false;
+    shortened.continue_final_message = true;
+    CHECK(*with("{{ messages[0].content }}").render(shortened) == "hello");
+    CHECK_THAT(
+        failure("{{ messages[0].content[1:] }}", shortened).detail,
+        Catch::Contains("leaves the last message out"));
     const auto deep = std::string(100'000, '[');
     CHECK_THAT(
         detail([&](prompt& p) { p.messages = deep; }), Catch::Contains("recursion limit exceeded"));
