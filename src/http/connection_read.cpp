@@ -44,11 +44,11 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-/// Beast takes a coding that it does not know for none: the body would be the next request.
+/// Beast takes a coding that it does not know for none: the body would be the next request. Codings
+/// after "chunked" it refuses itself, so that the first tells.
 bool has_foreign_coding(const bhttp::fields& head) {
-    const auto [first, last] = head.equal_range(bhttp::field::transfer_encoding);
-    if (first == last) return false;
-    return std::next(first) != last || !boost::beast::iequals(first->value(), "chunked");
+    const auto coding = head.find(bhttp::field::transfer_encoding);
+    return coding != head.end() && !boost::beast::iequals(coding->value(), "chunked");
 }
 
 }  // namespace
