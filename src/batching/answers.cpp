@@ -79,6 +79,7 @@ asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
     if (left == 0) {
         const auto id = batch.id;
         cached_.pop_back();
+        if (cached_.empty() || is_held_up()) hand_out();
         auto cleared = co_await group_->clear_cache(id);
         if (!cleared) note_connection(cleared.error());
         co_return;
@@ -87,7 +88,9 @@ asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
     const auto ids = running_.ids_left(first);
     const auto sent = std::chrono::steady_clock::now();
     auto call = group_->start_filter(batch.id, ids);
-    poll_within(forecast_.next_filter(), sent);
+    const auto due = forecast_.next_filter();
+    if (!due || is_held_up()) hand_out();  // else the next Decode goes first
+    poll_within(due, sent);
     auto filtered = co_await call->get();
     poller_->end();
     forecast_.filtered(std::chrono::steady_clock::now() - sent);
@@ -98,8 +101,14 @@ asio::awaitable<void> engine_core::drop_ended(std::size_t first) {
     cached_.back() = std::move(*filtered);
 }
 
+/// Whether a call waits for others than steps: shards that serve one call at a time do an adapter
+/// call first, which takes as long as a download.
+bool engine_core::is_held_up() const {
+    return settings_.paced_adapter_calls && !beside_.empty();
+}
+
 /// Posts the tokens of all answers that wait: one post for each HTTP thread.
-void engine_core::deliver() {
+void engine_core::hand_out() {
     while (!undelivered_.empty()) {
         auto u = std::move(undelivered_.front());
         undelivered_.pop_front();
@@ -126,6 +135,11 @@ void engine_core::deliver() {
             lanes[lane]->post(std::move(out[lane]));
         }
     }
+}
+
+/// Hands out the tokens, and takes back what those held whom the shards have dropped.
+void engine_core::deliver() {
+    hand_out();
     for (auto& r : running_.remove_dropped()) {
         const auto& owned = r->owned;
         if (owned.is_answered && !r->failure) {

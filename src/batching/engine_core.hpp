@@ -159,6 +159,8 @@ private:
         std::string_view method,
         scheduler::time_point started);
     asio::awaitable<void> drop_ended(std::size_t first);
+    bool is_held_up() const;
+    void hand_out();
     void deliver();
     static void answer_ended(running_request& r);
     static void confirm_prompt(running_request& r, const shard::generation_span& span);

@@ -40,6 +40,7 @@ public:
         std::map<std::string, std::string> failing_downloads;
         std::function<void()> during_decode;  ///< Runs while the shard computes.
         std::chrono::milliseconds step{0};
+        std::optional<std::chrono::milliseconds> filter;  ///< That long; none: as a step.
         std::uint32_t parts = 0;           ///< Steps without a token for a prompt that is cut.
         bool tells_parts = false;          ///< Such steps are answered, with nothing in them.
         bool keeps_failed_batch = false;   ///< A shared Prefill that fails spares what runs.
@@ -48,6 +49,7 @@ public:
         /// Answers in place of the fake, where set.
         std::function<boost::asio::awaitable<result<>>()> answer_health;
         std::function<boost::asio::awaitable<result<std::uint32_t>>()> answer_download;
+        std::function<boost::asio::awaitable<void>()> before_cleared;
         bool tells_given = false;  ///< `given` in `calls`: a coroutine goes on with an answer.
         int polls = 0;
         int under_way = 0;  ///< Calls that compute. `OVERLAP` in `calls`: one began beside another.
@@ -120,7 +122,8 @@ public:
         std::erase_if(batch, [&](const running& r) {
             return std::find(ids.begin(), ids.end(), r.id) == ids.end();
         });
-        return later(result<shard::cached_batch>{view(batch_id)});
+        return later(
+            result<shard::cached_batch>{view(batch_id)}, script_->filter.value_or(script_->step));
     }
 
     started<std::vector<shard::pooled_result>> start_embed(
@@ -134,6 +137,7 @@ public:
 
     awaitable_result<> clear_cache(std::optional<std::uint64_t> id) override {
         script_->calls.push_back("clear " + (id ? std::to_string(*id) : std::string{"all"}));
+        if (script_->before_cleared) co_await script_->before_cleared();
         if (id) batches_.erase(*id);
         co_return result<>{};
     }
@@ -218,7 +222,11 @@ private:
 
     template <class T>
     std::unique_ptr<shard::direct_call<T>> later(result<T> value) {
-        return std::make_unique<delayed<T>>(executor_, script_->step, std::move(value), script_);
+        return later(std::move(value), script_->step);
+    }
+    template <class T>
+    std::unique_ptr<shard::direct_call<T>> later(result<T> value, std::chrono::milliseconds takes) {
+        return std::make_unique<delayed<T>>(executor_, takes, std::move(value), script_);
     }
     template <class T>
     std::unique_ptr<shard::direct_call<T>> failed(error why) {
