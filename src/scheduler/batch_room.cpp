@@ -32,8 +32,7 @@ std::variant<batch_room::reservation, wait_reason> batch_room::take(
     const auto& what = *e.what;
     const auto input = what.input_length;
     const auto output = what.stopping.max_new_tokens;
-    // Whatever the cache holds, a token is left to compute: no need to look if there is no room.
-    if (joining_.prefill_with(1) > limits_.prefill_tokens) return wait_reason::prefill_budget;
+    if (is_prefill_used_up()) return wait_reason::prefill_budget;
     kv_cache::block_request request;
     kv_cache::block_offer offer;
     if (blocks_) {

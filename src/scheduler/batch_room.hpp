@@ -38,6 +38,9 @@ public:
     /// Sets aside what `e` needs. If it does not fit: what it lacks, and no change.
     std::variant<reservation, wait_reason> take(entry& e, std::uint32_t adapter_index);
 
+    /// Not even one token more can be computed, whatever the cache holds.
+    bool is_prefill_used_up() const { return joining_.prefill_with(1) > limits_.prefill_tokens; }
+
     /// Of the running requests and the new ones together; not for blocks.
     std::uint64_t total_tokens() const { return limits_.total_tokens; }
 

@@ -65,8 +65,8 @@ std::vector<scheduled_entry> scheduler_state::next_batch(
     budgets.hash_seed = settings_.hash_seed;
     room left{budgets, out_, blocks_};
     select(left, taken, now);
-    for (const auto key : passed_.without_room) update(key);
-    for (const auto key : passed_.above_share) update(key);
+    for (const auto key : passed_.without_room) offer(key);
+    for (const auto key : passed_.above_share) offer(key);
     note_taken(taken, now);
     if (settings_.max_batch_size && out_.size() >= *settings_.max_batch_size) {
         call_held_by_ = wait_reason::batch_size;
@@ -96,20 +96,28 @@ void scheduler_state::note_taken(std::span<const scheduled_entry> taken, time_po
 void scheduler_state::select(room& left, std::vector<scheduled_entry>& taken, time_point now) {
     passed_.without_room.clear();
     passed_.above_share.clear();
+    passed_.youngest_taken = {};
     while (!settings_.max_batch_size || out_.size() < *settings_.max_batch_size) {
         const auto key = policy_->next(now, barrier(now));
         if (!key) break;
+        // Nothing is left for anybody, and nobody was overtaken: no need to look at more heads.
+        if (left.is_prefill_used_up() &&
+            passed_.youngest_taken < head_of(*policy_->oldest()).place()) {
+            call_held_by_ = wait_reason::prefill_budget;
+            break;
+        }
         const bool is_kept = is_kept_for_others(*key, left.total_tokens());
         auto chosen = is_kept ? std::nullopt : take_front(*key, left);
         if (chosen) {
             if (taken.empty()) taken.reserve(std::min(open_count_ + 1, usual_batch));
             shares_.taken(chosen->what.share);  // who is above its share may change with each
+            passed_.youngest_taken = std::max(passed_.youngest_taken, chosen->what.place());
             taken.push_back(std::move(*chosen));
             update(*key);
             continue;
         }
         (is_kept ? passed_.above_share : passed_.without_room).push_back(*key);
-        policy_->withdraw(*key);  // until `update`: its younger requests do not pass it
+        policy_->withdraw(*key);  // until `offer`: its younger requests do not pass it
         const auto count = passed_.above_share.size() + passed_.without_room.size();
         if (count > settings_.max_heads_passed) break;
     }
@@ -138,10 +146,10 @@ std::optional<scheduled_entry> scheduler_state::take_front(adapter_key key, room
 /// The head of `key` was passed by those of `taken` that are younger.
 void scheduler_state::note_overtaken(
     adapter_key key, std::span<const scheduled_entry> taken, time_point now) {
-    auto& head = queue_of(key).granted.begin()->second;
+    auto& head = head_of(key);
+    if (passed_.youngest_taken < head.place()) return;
     const auto younger = std::ranges::count_if(
         taken, [&head](const scheduled_entry& t) { return t.what.place() > head.place(); });
-    if (younger == 0) return;
     head.overtakes += static_cast<std::uint32_t>(younger);
     if (!head.overtaken_since) {
         head.overtaken_since = now;

@@ -128,16 +128,19 @@ void scheduler_state::fail_all(entry_queue& queue, const error& why) {
     }
 }
 
+/// Tells the policy what the queue of `key` looks like now.
+void scheduler_state::offer(adapter_key key) {
+    const auto& queue = queue_of(key);
+    if (!queue.is_open || queue.granted.empty()) return policy_->withdraw(key);
+    const auto fresh_until =
+        settings_.is_fair ? time_point::max() : table_.ready_since(key) + settings_.cycle_time;
+    policy_->offer(key, queue.granted.begin()->first, fresh_until);
+}
+
 /// Tells policy and table what the queue of `key` looks like now.
 void scheduler_state::update(adapter_key key) {
-    auto& queue = queue_of(key);
-    if (queue.is_open && !queue.granted.empty()) {
-        const auto fresh_until =
-            settings_.is_fair ? time_point::max() : table_.ready_since(key) + settings_.cycle_time;
-        policy_->offer(key, queue.granted.begin()->first, fresh_until);
-    } else {
-        policy_->withdraw(key);
-    }
+    offer(key);
+    const auto& queue = queue_of(key);
     auto count = queue.granted.size();
     auto first = count > 0 ? queue.granted.begin()->first : everybody;
     auto oldest = count > 0 ? queue.granted.begin()->second.created : time_point::max();

@@ -35,8 +35,8 @@ void scheduler_state::note_held(adapter_queue& queue, wait_reason by) const {
 wait_reason scheduler_state::reason_of_adapter(adapter_key key) const {
     const auto& queue = queues_[key];
     if (queue.is_open) {
-        if (call_held_by_) return *call_held_by_;
-        return queue.held_in == calls_ ? queue.held_by : wait_reason::policy;
+        if (queue.held_in == calls_) return queue.held_by;
+        return call_held_by_.value_or(wait_reason::policy);
     }
     switch (table_.state(key)) {
         case adapter::adapter_state::unknown:

@@ -232,11 +232,13 @@ private:
     wait_reason reason_of_proof(adapter_key key) const;
     wait_reason reason_of_pooled(adapter_key key) const;
     void note_held(adapter_queue& queue, wait_reason by) const;
+    void offer(adapter_key key);
     void update(adapter_key key);
     void note_in_use(std::span<const adapter_key> in_use, time_point now);
     struct passed_heads {
         std::vector<adapter_key> without_room;
         std::vector<adapter_key> above_share;
+        queue_place youngest_taken;  // in their place
     };
     void select(room& left, std::vector<scheduled_entry>& taken, time_point now);
     std::optional<scheduled_entry> take_front(adapter_key key, room& left);
@@ -253,6 +255,7 @@ private:
         const open_line& line, batch_cost& joining, std::uint64_t prefill_token_budget);
     bool holds_back_for_pooled(time_point now) const;
     adapter_queue& queue_of(adapter_key key);
+    entry& head_of(adapter_key key) { return queue_of(key).granted.begin()->second; }
 
     scheduler_settings settings_;
     shard_limits limits_;

@@ -279,6 +279,25 @@ TEST_CASE("scheduler: adapters past their cycle time are not passed for ever", "
     CHECK(rounds <= 66);
 }
 
+TEST_CASE("scheduler: adapters past their cycle time are overtaken side by side", "[scheduler]") {
+    scheduler_world w;
+    for (const auto* name : {"old", "older"}) w.submit({name});
+    w.run_calls();
+    w.next();
+    w.end_all();
+    w.now += 3s;
+    ids missed{w.submit({"older"}), w.submit({"old"})};
+    int rounds = 0;
+    for (; !missed.empty() && rounds < 1000; ++rounds) {
+        for (const auto* name : {"new", "newer"}) w.submit({name});
+        w.run_calls();
+        for (const auto id : w.next(std::nullopt, 10)) std::erase(missed, id);
+        w.end_all();
+        w.now += 1ms;
+    }
+    CHECK(rounds <= 67);
+}
+
 TEST_CASE("scheduler: a cancelled request leaves at once with its permit", "[scheduler]") {
     scheduler_world w;
     const auto id = w.submit({"a"});

@@ -96,6 +96,28 @@ TEST_CASE("wait reasons: budgets", "[scheduler]") {
     CHECK(why(w, next) == "total_budget");
 }
 
+TEST_CASE("wait reasons: a prefill that is used up keeps all, however many", "[scheduler]") {
+    scheduler::scheduler_settings s;
+    s.max_heads_passed = 1;
+    scheduler_world w{scheduler_world::limits(), s};
+    for (const auto* name : {"a", "b", "c", "d", "e"}) w.submit({name, 10});
+    w.run_calls();
+    REQUIRE(w.next(std::nullopt, 10) == std::vector<scheduler::request_id>{0});
+    const auto counts = w.state.count_by_reason();
+    CHECK(counts[static_cast<std::size_t>(wait_reason::prefill_budget)] == 4);
+}
+
+TEST_CASE("wait reasons: who was looked past has a reason of its own", "[scheduler]") {
+    scheduler_world w;
+    const auto large = w.submit({"a", 10, 3000});
+    const auto fits = w.submit({"b", 10, 10});
+    const auto other = w.submit({"c", 10, 10});
+    w.run_calls();
+    REQUIRE(w.next(std::nullopt, 10, 100) == std::vector{fits});
+    CHECK(w.state.why_waiting(large) == wait_reason::total_budget);
+    CHECK(w.state.why_waiting(other) == wait_reason::prefill_budget);
+}
+
 TEST_CASE("wait reasons: blocks", "[scheduler]") {
     auto limits = scheduler_world::limits(1000, 320);
     limits.model = scheduler::cost_model::blocks;
