@@ -4,7 +4,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
+#include <string_view>
 #include <utility>
 
 namespace truffula::http {
@@ -66,11 +68,11 @@ void connection::close_if_idle() {
 
 /// False when the connection is to be closed.
 asio::awaitable<bool> connection::serve_one() {
-    if (buffer_.size() == 0) {
+    for (skip_empty_lines(); buffer_.size() == 0; skip_empty_lines()) {
         // Nothing is kept for a connection that waits but the connection itself.
         buffer_ = {};
         auto [ec] = co_await socket_.async_wait(tcp::socket::wait_read, tuple_awaitable);
-        if (ec) co_return false;
+        if (ec || !read_pipelined()) co_return false;
     }
     is_idle_ = false;
     auto r = co_await read_message();
@@ -80,6 +82,13 @@ asio::awaitable<bool> connection::serve_one() {
     is_idle_ = true;
     is_kept_ = true;
     co_return goes_on && !must_close_ && !server_->is_closing;
+}
+
+/// Ahead of a request they mean nothing: some clients send one after a body (RFC 9112 section 2.2).
+void connection::skip_empty_lines() {
+    const auto* bytes = static_cast<const char*>(buffer_.data().data());
+    const std::string_view held{bytes, buffer_.size()};
+    buffer_.consume(std::min(held.find_first_not_of("\r\n"), held.size()));
 }
 
 /// False: the connection cannot go on.

@@ -78,6 +78,7 @@ private:
     boost::asio::awaitable<bool> write(outgoing& out);
     void watch_farewell();
     void end_watch();
+    void skip_empty_lines();
     bool read_pipelined();
     response refusal(int status, std::string_view text, bool close) const;
     std::string head_of(const response& r, bool is_stream, std::size_t length) const;

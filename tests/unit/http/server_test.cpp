@@ -9,6 +9,7 @@
 #include <iomanip>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 using namespace truffula;
 using namespace std::chrono_literals;
@@ -281,6 +282,30 @@ TEST_CASE("http: pipelined requests are answered in order", "[http]") {
     CHECK(has(c.response(), "one"));
     CHECK(has(c.response(), "two"));
     CHECK(has(c.response(), "hello"));
+}
+
+TEST_CASE("http: empty lines before a request are passed over", "[http]") {
+    server_world w;
+    const std::string request = "POST /echo HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody";
+    for (const std::string lines : {"\r\n", "\n", "\r\n\r\n\n"}) {
+        CAPTURE(lines);
+        http_client c{w.server->port()};
+        c.send(lines + request);
+        CHECK(has(c.response(), "body"));
+        c.send(lines + request + lines + request);
+        CHECK(has(c.response(), "body"));
+        CHECK(has(c.response(), "body"));
+    }
+    http_client c{w.server->port()};
+    for (const auto* part :
+         {"\r", "\n", "\r\nPOST", " /echo HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody"}) {
+        c.send(part);
+        std::this_thread::sleep_for(10ms);  // so that they are read one by one
+    }
+    CHECK(has(c.response(), "body"));
+    c.send("\r\n");
+    c.half_close();
+    CHECK(c.rest().empty());
 }
 
 TEST_CASE("http: 100-continue is honoured", "[http]") {
