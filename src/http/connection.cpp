@@ -40,6 +40,7 @@ connection::~connection() {
 asio::awaitable<void> connection::run(std::shared_ptr<connection> self) {
     error_code ignored;
     self->socket_.set_option(tcp::no_delay{true}, ignored);
+    self->socket_.non_blocking(true, ignored);  // `read_pipelined` never waits
     try {
         while (co_await self->serve_one()) {
         }
