@@ -8,6 +8,19 @@
 
 namespace truffula::batching {
 
+/// A drain that its thread owes; the thread may end before.
+struct delivery_lane::owed_drain {
+    explicit owed_drain(std::shared_ptr<delivery_lane> l) : lane(std::move(l)) {}
+    owed_drain(owed_drain&&) noexcept = default;
+    owed_drain& operator=(owed_drain&&) = delete;
+    ~owed_drain() {
+        if (lane) lane->close();
+    }
+    void operator()() { std::exchange(lane, nullptr)->drain(); }
+
+    std::shared_ptr<delivery_lane> lane;
+};
+
 delivery_lane::delivery_lane(
     std::size_t index, boost::asio::any_io_executor http, std::size_t max_bytes, lane_events events)
     : index_(index), http_(std::move(http)), max_bytes_(max_bytes), events_(std::move(events)) {}
@@ -28,6 +41,7 @@ void delivery_lane::post(pooled_delivery d) {
 void delivery_lane::put(item i) {
     {
         const std::lock_guard lock{mutex_};
+        if (is_closed_) return;
         items_.push_back(std::move(i));
         if (std::exchange(is_drain_due_, true)) return;
     }
@@ -35,7 +49,15 @@ void delivery_lane::put(item i) {
 }
 
 void delivery_lane::post_drain() {
-    boost::asio::post(http_, [self = shared_from_this()] { self->drain(); });
+    boost::asio::post(http_, owed_drain{shared_from_this()});
+}
+
+/// Streams hold their lane: what it held of them for ever, it would hold itself with.
+void delivery_lane::close() {
+    std::vector<item> dropped;
+    const std::lock_guard lock{mutex_};
+    is_closed_ = true;
+    dropped.swap(items_);
 }
 
 void delivery_lane::drain() {

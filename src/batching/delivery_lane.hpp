@@ -86,9 +86,11 @@ public:
 
 private:
     using item = std::variant<delivery, notice, pooled_delivery>;
+    struct owed_drain;
     void put(item i);
     void post_drain();
     void drain();
+    void close();
     static void hand_over(delivery& d, std::vector<std::shared_ptr<stream_core>>& touched);
 
     std::size_t index_;
@@ -99,7 +101,8 @@ private:
     std::mutex mutex_;
     std::vector<item> items_;
     bool is_drain_due_ = false;
-    std::vector<item> draining_;                         // of the HTTP thread: keeps its capacity
+    bool is_closed_ = false;      // its thread has ended: what comes is dropped
+    std::vector<item> draining_;  // of the HTTP thread: keeps its capacity
     std::vector<std::shared_ptr<stream_core>> touched_;  // likewise
 };
 

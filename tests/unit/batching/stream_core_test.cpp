@@ -8,12 +8,14 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace truffula;
@@ -96,7 +98,36 @@ struct lane_world {
     std::shared_ptr<delivery_lane> lane;
 };
 
+/// What the engine tells a stream when it goes itself.
+struct late_end {
+    late_end(std::shared_ptr<delivery_lane> l, std::shared_ptr<stream_core> t)
+        : lane(std::move(l)), to(std::move(t)) {}
+    late_end(late_end&&) noexcept = default;
+    late_end& operator=(late_end&&) = delete;
+    ~late_end() {
+        if (to) lane->post(notice{std::move(to), error{}});
+    }
+
+    std::shared_ptr<delivery_lane> lane;
+    std::shared_ptr<stream_core> to;
+};
+
 }  // namespace
+
+TEST_CASE("stream: what its thread has not taken when it ends is dropped", "[batching]") {
+    auto w = std::make_unique<lane_world>();
+    auto s = w->make();
+    const std::weak_ptr<stream_core> seen = s;
+    w->deliver(s, generation("a"));
+    SECTION("and nothing comes after") {}
+    SECTION("and so is what comes then") {
+        asio::post(w->ctx, [end = late_end{w->lane, s}] {});
+    }
+    s.reset();
+    CHECK_FALSE(seen.expired());
+    w.reset();
+    CHECK(seen.expired());
+}
 
 TEST_CASE("stream: steps come in order, and the end after the last", "[batching]") {
     lane_world w;
