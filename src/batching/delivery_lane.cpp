@@ -52,7 +52,8 @@ void delivery_lane::post_drain() {
     boost::asio::post(http_, owed_drain{shared_from_this()});
 }
 
-/// Streams hold their lane: what it held of them for ever, it would hold itself with.
+/// Nobody will drain it: what it holds goes. A stream among that holds the lane, and neither would
+/// ever be destroyed.
 void delivery_lane::close() {
     std::vector<item> dropped;
     const std::lock_guard lock{mutex_};
@@ -87,12 +88,14 @@ void delivery_lane::drain() {
     // After all steps that wait, so that a stream writes everything it has got at once.
     for (const auto& stream : touched_) stream->wake();
     touched_.clear();
+    bool is_more = false;
     {
-        // Behind those that were woken: they take what they have got before more comes.
         const std::lock_guard lock{mutex_};
-        is_drain_due_ = !items_.empty();
-        if (is_drain_due_) post_drain();
+        is_more = is_drain_due_ = !items_.empty();
     }
+    // Behind those that were woken: they take what they have got before more comes. A drain that
+    // cannot be posted closes the lane, so not under the lock.
+    if (is_more) post_drain();
     const auto before = undelivered_.fetch_sub(delivered, std::memory_order_relaxed);
     if (before > max_bytes_ && before - delivered <= max_bytes_) events_.drained();
 }
